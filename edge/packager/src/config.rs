@@ -1,0 +1,331 @@
+//! The documents that the control plane writes and the edges read.
+//!
+//! A [`Document`] is one versioned JSON object with a revision; higher revisions replace lower ones. A [`Batch`] carries
+//! documents to an edge under an Ed25519 signature over [`signed_message`].
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::limits;
+
+/// The layout of every document below. An edge refuses a document with another version.
+pub const DOCUMENT_VERSION: u32 = 1;
+
+/// Put before the body of a push when it is signed, so that a signature can serve no other purpose.
+pub const SIGNATURE_CONTEXT: &[u8] = b"edgepack push v1\n";
+
+/// Request header of a push: the standard base64 of the 64-byte Ed25519 signature of [`signed_message`].
+pub const SIGNATURE_HEADER: &str = "edgepack-signature";
+
+/// Path of an edge that takes a [`Batch`] by PUT.
+pub const PUSH_PATH: &str = "/admin/v1/documents";
+
+/// Path of the control plane, followed by a document's key, that answers a [`Document`].
+pub const PULL_PATH: &str = "/origin/v1/documents/";
+
+/// Path of the control plane, followed by a storage path, that answers bytes of media with Range.
+pub const MEDIA_PATH: &str = "/origin/v1/media/";
+
+/// Path of the control plane, followed by an index's name, that answers bytes of a sidecar index with Range.
+pub const INDEX_PATH: &str = "/origin/v1/indexes/";
+
+/// Which output a packaging configuration makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum PackageType {
+    /// HLS with CMAF segments.
+    Cmaf,
+    /// DASH with CMAF segments.
+    Dash,
+}
+
+impl PackageType {
+    /// The extension of the manifest, without the dot.
+    pub fn manifest_extension(self) -> &'static str {
+        match self {
+            Self::Cmaf => "m3u8",
+            Self::Dash => "mpd",
+        }
+    }
+
+    /// The name used in the REST interface.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Cmaf => "CMAF",
+            Self::Dash => "DASH",
+        }
+    }
+}
+
+/// In which order video renditions are listed. Players start with the first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum StreamOrder {
+    /// As the sources were given.
+    #[default]
+    Original,
+    /// Lowest average bit rate first.
+    Ascending,
+    /// Highest average bit rate first.
+    Descending,
+}
+
+/// Which video renditions are offered, and in which order. Audio is never left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamSelection {
+    /// Order of the video renditions.
+    #[serde(default)]
+    pub order: StreamOrder,
+    /// Lowest average video bit rate to offer, bits a second, inclusive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_video_bitrate: Option<u64>,
+    /// Highest average video bit rate to offer, bits a second, inclusive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_video_bitrate: Option<u64>,
+}
+
+/// How the assets of a packaging group are packaged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PackagingConfiguration {
+    /// Unique name, part of the playback URL.
+    pub name: String,
+    /// The packaging group it belongs to.
+    pub packaging_group: String,
+    /// Which output.
+    pub package_type: PackageType,
+    /// Target duration of a segment in seconds, [`limits::SEGMENT_SECONDS`].
+    pub segment_duration_seconds: u32,
+    /// File name of the manifest without extension.
+    pub manifest_name: String,
+    /// Which video renditions, in which order.
+    #[serde(default)]
+    pub stream_selection: StreamSelection,
+}
+
+/// Where the sidecar index of an asset is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IndexObject {
+    /// Name below [`INDEX_PATH`]; never contains `..`, a scheme or a leading slash.
+    pub path: String,
+    /// Length of the whole index in bytes.
+    pub bytes: u64,
+    /// Length of its head in bytes: one read of `0..head_bytes` answers any manifest.
+    pub head_bytes: u64,
+    /// SHA-256 of the whole index, 64 lower-case hexadecimal digits.
+    pub digest: String,
+}
+
+/// One stored media file of an asset, in the order the index counts them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceObject {
+    /// Name below [`MEDIA_PATH`]; never contains `..`, a scheme or a leading slash.
+    pub path: String,
+    /// Length in bytes when it was indexed.
+    pub bytes: u64,
+    /// Entity tag of the storage when it was indexed, if it has one. A changed tag means that the index is stale.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etag: Option<String>,
+}
+
+/// A playable asset.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asset {
+    /// Unique name, part of the playback URL.
+    pub name: String,
+    /// The packaging group it belongs to.
+    pub packaging_group: String,
+    /// Its sidecar index.
+    pub index: IndexObject,
+    /// Its media files.
+    pub sources: Vec<SourceObject>,
+}
+
+/// What a document says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", content = "value", rename_all = "snake_case")]
+pub enum Body {
+    /// A packaging configuration.
+    Configuration(PackagingConfiguration),
+    /// An asset.
+    Asset(Asset),
+    /// What the key named is gone.
+    Deleted,
+}
+
+/// One document as it is stored at an edge under its key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Document {
+    /// [`DOCUMENT_VERSION`].
+    pub version: u32,
+    /// See [`configuration_key`] and [`asset_key`].
+    pub key: String,
+    /// Position in the control plane's sequence of changes; grows with every change of any document.
+    pub revision: u64,
+    /// What it says.
+    pub body: Body,
+}
+
+/// Key of a configuration's document.
+pub fn configuration_key(packaging_group: &str, configuration: &str) -> String {
+    format!("configuration/{packaging_group}/{configuration}")
+}
+
+/// Key of an asset's document.
+pub fn asset_key(packaging_group: &str, asset: &str) -> String {
+    format!("asset/{packaging_group}/{asset}")
+}
+
+impl Document {
+    /// A document of the current version.
+    pub fn new(key: String, revision: u64, body: Body) -> Self {
+        Self { version: DOCUMENT_VERSION, key, revision, body }
+    }
+
+    /// Reads and checks a document.
+    ///
+    /// # Errors
+    /// `BadSource` when it is not such a document, has another version, or breaks a limit.
+    pub fn from_json(json: &[u8]) -> Result<Self> {
+        let document: Self = serde_json::from_slice(json).map_err(|e| Error::bad_source(format!("document: {e}")))?;
+        document.check()?;
+        Ok(document)
+    }
+
+    /// The JSON form.
+    pub fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// Checks what serde cannot.
+    ///
+    /// # Errors
+    /// `BadSource`, with the field.
+    pub fn check(&self) -> Result<()> {
+        let bad = |what: &str| Err(Error::bad_source(format!("document {}: {what}", self.key)));
+        if self.version != DOCUMENT_VERSION {
+            return bad(&format!("version {} is not {DOCUMENT_VERSION}", self.version));
+        }
+        match &self.body {
+            Body::Configuration(c) => {
+                if self.key != configuration_key(&c.packaging_group, &c.name) {
+                    return bad("the key names another configuration");
+                }
+                if !limits::SEGMENT_SECONDS.contains(&c.segment_duration_seconds) {
+                    return bad("segment_duration_seconds is out of range");
+                }
+                if !is_name(&c.manifest_name) {
+                    return bad("manifest_name is not a name");
+                }
+            }
+            Body::Asset(a) => {
+                if self.key != asset_key(&a.packaging_group, &a.name) {
+                    return bad("the key names another asset");
+                }
+                if a.sources.len() > limits::MAX_SOURCES {
+                    return bad("too many sources");
+                }
+                let paths = a.sources.iter().map(|s| &s.path).chain([&a.index.path]);
+                if let Some(path) = paths.into_iter().find(|p| !is_storage_path(p)) {
+                    return bad(&format!("{path:?} is not a storage path"));
+                }
+                if a.index.head_bytes > a.index.bytes || a.index.head_bytes > limits::MAX_HEAD_BYTES {
+                    return bad("index.head_bytes is out of range");
+                }
+                if a.index.digest.len() != 64 || !a.index.digest.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+                {
+                    return bad("index.digest is not 64 lower-case hexadecimal digits");
+                }
+            }
+            Body::Deleted => {}
+        }
+        Ok(())
+    }
+}
+
+/// Documents on their way to one edge.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Batch {
+    /// [`DOCUMENT_VERSION`].
+    pub version: u32,
+    /// Name of the edge it is for, so that it cannot be replayed at another.
+    pub edge: String,
+    /// Greater than in every earlier batch for this edge.
+    pub sequence: u64,
+    /// When it was signed, milliseconds since 1970-01-01T00:00:00Z.
+    pub issued_at: u64,
+    /// The revision up to which the edge is complete once it has taken this batch.
+    pub revision: u64,
+    /// At most [`limits::MAX_BATCH_DOCUMENTS`].
+    pub documents: Vec<Document>,
+}
+
+/// What an edge answers to a batch that it took.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acknowledgement {
+    /// Sequence of the batch.
+    pub sequence: u64,
+    /// Revision of the batch.
+    pub revision: u64,
+}
+
+/// The bytes that are signed for a push with this body.
+pub fn signed_message(body: &[u8]) -> Vec<u8> {
+    [SIGNATURE_CONTEXT, body].concat()
+}
+
+/// Whether `name` may stand in a URL: 1 to [`limits::MAX_NAME_BYTES`] of `A-Z a-z 0-9 _ -`.
+pub fn is_name(name: &str) -> bool {
+    (1..=limits::MAX_NAME_BYTES).contains(&name.len())
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+}
+
+/// Whether `path` names an object below a storage root: relative, no empty, `.` or `..` part, no control character,
+/// backslash, query or fragment, and no scheme.
+pub fn is_storage_path(path: &str) -> bool {
+    !path.is_empty()
+        && path.len() <= limits::MAX_PATH_BYTES
+        && !path.chars().any(|c| c.is_control() || matches!(c, '\\' | '?' | '#'))
+        && !path.contains("://")
+        && path.split('/').all(|part| !matches!(part, "" | "." | ".."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn storage_paths_cannot_leave_their_root() {
+        for good in ["a.mp4", "shows/1/video 720p.mp4", "a..b/c", "ü.mp4"] {
+            assert!(is_storage_path(good), "{good}");
+        }
+        for bad in ["", "/a", "a/", "a//b", "../a", "a/../b", "./a", "a\\b", "s3://a/b", "a?b", "a#b", "a\nb"] {
+            assert!(!is_storage_path(bad), "{bad:?}");
+        }
+        assert!(!is_storage_path(&"a".repeat(limits::MAX_PATH_BYTES + 1)));
+    }
+
+    #[test]
+    fn documents_survive_a_round_trip_and_are_checked() {
+        let configuration = PackagingConfiguration {
+            name: "hls".into(),
+            packaging_group: "films".into(),
+            package_type: PackageType::Cmaf,
+            segment_duration_seconds: 6,
+            manifest_name: "index".into(),
+            stream_selection: StreamSelection::default(),
+        };
+        let key = configuration_key("films", "hls");
+        let document = Document::new(key.clone(), 7, Body::Configuration(configuration.clone()));
+        assert_eq!(Document::from_json(&document.to_json()).unwrap(), document);
+
+        let other = Document::new(configuration_key("films", "dash"), 7, Body::Configuration(configuration.clone()));
+        assert!(Document::from_json(&other.to_json()).unwrap_err().message().contains("another configuration"));
+
+        let long = PackagingConfiguration { segment_duration_seconds: 31, ..configuration };
+        let long = Document::new(key.clone(), 7, Body::Configuration(long));
+        assert!(Document::from_json(&long.to_json()).unwrap_err().message().contains("segment_duration_seconds"));
+
+        let future = Document { version: 2, ..document };
+        assert!(Document::from_json(&future.to_json()).unwrap_err().message().contains("version 2"));
+    }
+}

@@ -1,0 +1,11 @@
+//! The sans-IO core of edgepack: from a stored index and a request to the bytes of a manifest or a segment.
+
+pub mod config;
+pub mod error;
+pub mod ingest;
+pub mod job;
+pub mod limits;
+pub mod response;
+pub mod route;
+
+pub use error::{Error, ErrorKind, Result};

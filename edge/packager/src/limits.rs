@@ -1,0 +1,68 @@
+//! Every maximum, with its reason. What passes one is refused with [`crate::ErrorKind::Limit`] or, for a field of the
+//! REST interface, with 422.
+
+use core::ops::RangeInclusive;
+
+/// Names stand in URLs and keys.
+pub const MAX_NAME_BYTES: usize = 200;
+/// The longest object name that S3 takes.
+pub const MAX_PATH_BYTES: usize = 1024;
+/// Labels are shown in a player's menu.
+pub const MAX_LABEL_BYTES: usize = 200;
+/// The longest request path: four names, a tag, a track and a file name.
+pub const MAX_REQUEST_PATH_BYTES: usize = 1024;
+/// Target duration of a segment in seconds, as the product defines it.
+pub const SEGMENT_SECONDS: RangeInclusive<u32> = 1..=30;
+
+/// Media files of one asset: a generous ladder with thirty languages.
+pub const MAX_SOURCES: usize = 64;
+/// Tracks of one asset, over all its files.
+pub const MAX_TRACKS: usize = 128;
+/// Documents in one push.
+pub const MAX_BATCH_DOCUMENTS: usize = 256;
+/// Body of one push: documents are below 32 KiB each.
+pub const MAX_BATCH_BYTES: usize = 8 << 20;
+
+/// A `moov` box. Ten hours at 60 frames a second need about 40 MiB; it is held in memory while a file is indexed.
+pub const MAX_MOOV_BYTES: u64 = 128 << 20;
+/// A `moof` box: one fragment of at most a few thousand samples.
+pub const MAX_MOOF_BYTES: u64 = 8 << 20;
+/// Any other box that is read whole.
+pub const MAX_SMALL_BOX_BYTES: u64 = 1 << 20;
+/// Boxes inside boxes; real files stay below twelve.
+pub const MAX_BOX_DEPTH: usize = 16;
+/// Boxes at the top level of a file: two a fragment, ten hours of one-second fragments, three boxes each, and room.
+pub const MAX_TOP_LEVEL_BOXES: usize = 1 << 20;
+/// Samples of one track: ten hours at 120 frames a second are 4.3 million.
+pub const MAX_TRACK_SAMPLES: usize = 8 << 20;
+/// Bytes of one sample: an 8K intra frame is below 32 MiB.
+pub const MAX_SAMPLE_BYTES: u32 = 64 << 20;
+/// Entries of an edit list that are looked at.
+pub const MAX_EDITS: usize = 4096;
+/// Sample entries in one `stsd`.
+pub const MAX_SAMPLE_ENTRIES: usize = 64;
+/// A sample entry goes into every init segment.
+pub const MAX_SAMPLE_ENTRY_BYTES: usize = 64 << 10;
+/// NAL units in one access unit.
+pub const MAX_NAL_UNITS: usize = 4096;
+/// Presentation length of one asset in seconds: four days.
+pub const MAX_DURATION_SECONDS: u64 = 4 * 86_400;
+/// Warnings kept for one asset; more are counted.
+pub const MAX_WARNINGS: usize = 64;
+
+/// Head of a sidecar index; ten hours, eight tracks, one-second cuts stay below 2 MiB.
+pub const MAX_HEAD_BYTES: u64 = 16 << 20;
+/// A whole sidecar index; it is built in memory.
+pub const MAX_INDEX_BYTES: u64 = 1 << 30;
+/// Cuts of one asset: one a second at most.
+pub const MAX_CUTS: usize = MAX_DURATION_SECONDS as usize + 1;
+/// Index bytes that one segment may need.
+pub const MAX_SEGMENT_INDEX_BYTES: u64 = 16 << 20;
+/// Samples of one segment: thirty seconds at 240 frames a second, with room for long groups of pictures.
+pub const MAX_SEGMENT_SAMPLES: usize = 1 << 16;
+/// Bytes of one segment: a minute at 500 Mbit/s.
+pub const MAX_SEGMENT_BYTES: u64 = 4 << 30;
+/// Separate stretches of a source that one segment may be gathered from; worse interleaving is refused when indexed.
+pub const MAX_SEGMENT_EXTENTS: usize = 1 << 14;
+/// A gap in a source up to this size is read and dropped rather than asked for separately.
+pub const MAX_READ_GAP: u64 = 256 << 10;

@@ -1,0 +1,263 @@
+//! The URL grammar, both ways: [`Route::parse`] reads a request path and `Display` writes it.
+//!
+//! ```text
+//! /vod/v1/{packaging-group}/{asset}/{configuration}/{manifest}.m3u8 | .mpd
+//! /vod/v1/{packaging-group}/{asset}/{configuration}/{tag}/{track}/playlist.m3u8
+//! /vod/v1/{packaging-group}/{asset}/{configuration}/{tag}/{track}/iframes.m3u8
+//! /vod/v1/{packaging-group}/{asset}/{configuration}/{tag}/{track}/init.mp4
+//! /vod/v1/{packaging-group}/{asset}/{configuration}/{tag}/{track}/{number}.m4s
+//! ```
+//!
+//! `{tag}` is sixteen hexadecimal digits that change whenever any byte below it would, so everything below it may be
+//! cached for ever. `{track}` is `v` or `a` and a number counted from 0; segment numbers count from 1.
+
+use core::fmt;
+
+use crate::config::{self, PackageType};
+use crate::error::{Error, Result};
+use crate::limits;
+
+/// The kind of a track, as its name in a URL shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TrackKind {
+    /// `v`
+    Video,
+    /// `a`
+    Audio,
+}
+
+/// A track of an asset: its kind and its place among the tracks of that kind, in the order of the sources.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TrackName {
+    /// Video or audio.
+    pub kind: TrackKind,
+    /// Counted from 0.
+    pub ordinal: u16,
+}
+
+impl fmt::Display for TrackName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self.kind {
+            TrackKind::Video => 'v',
+            TrackKind::Audio => 'a',
+        };
+        write!(f, "{kind}{}", self.ordinal)
+    }
+}
+
+impl TrackName {
+    fn parse(text: &str) -> Option<Self> {
+        let kind = match text.bytes().next()? {
+            b'v' => TrackKind::Video,
+            b'a' => TrackKind::Audio,
+            _ => return None,
+        };
+        let ordinal = canonical_number(&text[1..])?.try_into().ok()?;
+        Some(Self { kind, ordinal })
+    }
+}
+
+/// What of an asset is asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Resource {
+    /// The manifest that players start from.
+    Manifest {
+        /// File name without extension.
+        name: String,
+        /// By the extension.
+        package_type: PackageType,
+    },
+    /// Something below a tag.
+    Tagged {
+        /// See the module's text.
+        tag: u64,
+        /// Which track.
+        track: TrackName,
+        /// Which file of it.
+        file: TrackFile,
+    },
+}
+
+/// A file of one track.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TrackFile {
+    /// HLS media playlist.
+    Playlist,
+    /// HLS I-frame playlist.
+    IframePlaylist,
+    /// CMAF header.
+    Init,
+    /// CMAF segment with this number, counted from 1.
+    Segment(u32),
+}
+
+/// A request that this packager knows.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Route {
+    /// Name of the packaging group.
+    pub packaging_group: String,
+    /// Name of the asset.
+    pub asset: String,
+    /// Name of the packaging configuration.
+    pub configuration: String,
+    /// What of it.
+    pub resource: Resource,
+}
+
+/// First part of every playback path of an asset.
+const PREFIX: &str = "/vod/v1/";
+
+impl Route {
+    /// Reads a request path (without query).
+    ///
+    /// # Errors
+    /// `NotFound` when the path is none of the forms above, `Limit` when it is too long.
+    pub fn parse(path: &str) -> Result<Self> {
+        if path.len() > limits::MAX_REQUEST_PATH_BYTES {
+            return Err(Error::limit(format!("the path has more than {} bytes", limits::MAX_REQUEST_PATH_BYTES)));
+        }
+        Self::parse_known(path).ok_or_else(|| Error::not_found(format!("no resource has the path {path:?}")))
+    }
+
+    /// Key of the document of the configuration that this route needs.
+    pub fn configuration_key(&self) -> String {
+        config::configuration_key(&self.packaging_group, &self.configuration)
+    }
+
+    /// Key of the document of the asset that this route needs.
+    pub fn asset_key(&self) -> String {
+        config::asset_key(&self.packaging_group, &self.asset)
+    }
+
+    fn parse_known(path: &str) -> Option<Self> {
+        let mut parts = path.strip_prefix(PREFIX)?.split('/');
+        let mut name = || parts.next().filter(|p| config::is_name(p)).map(str::to_owned);
+        let (packaging_group, asset, configuration) = (name()?, name()?, name()?);
+        let first = parts.next()?;
+        let resource = match (parts.next(), parts.next(), parts.next()) {
+            (None, ..) => {
+                let (name, extension) = first.rsplit_once('.')?;
+                let package_type = match extension {
+                    "m3u8" => PackageType::Cmaf,
+                    "mpd" => PackageType::Dash,
+                    _ => return None,
+                };
+                config::is_name(name).then(|| Resource::Manifest { name: name.to_owned(), package_type })?
+            }
+            (Some(track), Some(file), None) => Resource::Tagged {
+                tag: parse_tag(first)?,
+                track: TrackName::parse(track)?,
+                file: TrackFile::parse(file)?,
+            },
+            _ => return None,
+        };
+        Some(Self { packaging_group, asset, configuration, resource })
+    }
+}
+
+impl TrackFile {
+    fn parse(text: &str) -> Option<Self> {
+        Some(match text {
+            "playlist.m3u8" => Self::Playlist,
+            "iframes.m3u8" => Self::IframePlaylist,
+            "init.mp4" => Self::Init,
+            _ => Self::Segment(canonical_number(text.strip_suffix(".m4s")?).filter(|n| *n > 0)?),
+        })
+    }
+}
+
+impl fmt::Display for TrackFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Playlist => f.write_str("playlist.m3u8"),
+            Self::IframePlaylist => f.write_str("iframes.m3u8"),
+            Self::Init => f.write_str("init.mp4"),
+            Self::Segment(number) => write!(f, "{number}.m4s"),
+        }
+    }
+}
+
+impl fmt::Display for Resource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Manifest { name, package_type } => write!(f, "{name}.{}", package_type.manifest_extension()),
+            Self::Tagged { tag, track, file } => write!(f, "{tag:016x}/{track}/{file}"),
+        }
+    }
+}
+
+impl fmt::Display for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{PREFIX}{}/{}/{}/{}", self.packaging_group, self.asset, self.configuration, self.resource)
+    }
+}
+
+fn parse_tag(text: &str) -> Option<u64> {
+    let digits = text.len() == 16 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    digits.then(|| u64::from_str_radix(text, 16).ok()).flatten()
+}
+
+/// A decimal number with no sign and no leading zero, so that every resource has one URL.
+fn canonical_number(text: &str) -> Option<u32> {
+    let canonical = text.bytes().all(|b| b.is_ascii_digit()) && (text.len() == 1 || !text.starts_with('0'));
+    canonical.then(|| text.parse().ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let tagged = |kind, ordinal, file| Resource::Tagged {
+            tag: 0x0123_4567_89ab_cdef,
+            track: TrackName { kind, ordinal },
+            file,
+        };
+        for resource in [
+            Resource::Manifest { name: "index".into(), package_type: PackageType::Cmaf },
+            Resource::Manifest { name: "my-Film_1".into(), package_type: PackageType::Dash },
+            tagged(TrackKind::Video, 0, TrackFile::Playlist),
+            tagged(TrackKind::Video, 65_535, TrackFile::IframePlaylist),
+            tagged(TrackKind::Audio, 10, TrackFile::Init),
+            tagged(TrackKind::Audio, 0, TrackFile::Segment(u32::MAX)),
+        ] {
+            let route = Route { packaging_group: "g".into(), asset: "a".into(), configuration: "c".into(), resource };
+            assert_eq!(Route::parse(&route.to_string()).unwrap(), route, "{route}");
+        }
+        let path = "/vod/v1/films/sintel/hls/0123456789abcdef/v0/17.m4s";
+        assert_eq!(Route::parse(path).unwrap().to_string(), path);
+    }
+
+    #[test]
+    fn a_resource_has_one_url() {
+        for path in [
+            "",
+            "/",
+            "/vod/v1/g/a/c",
+            "/vod/v1/g/a/c/",
+            "/vod/v1/g/a/c/index",
+            "/vod/v1/g/a/c/index.m4s",
+            "/vod/v1/g/a/c/.m3u8",
+            "/vod/v1/g//c/index.m3u8",
+            "/vod/v1/g/a/c/index.m3u8/",
+            "/vod/v1/g/a/c/in dex.m3u8",
+            "/vod/v1/g/a/c/%69ndex.m3u8",
+            "/vod/v1/g/a/c/0123456789ABCDEF/v0/1.m4s",
+            "/vod/v1/g/a/c/123456789abcdef/v0/1.m4s",
+            "/vod/v1/g/a/c/0123456789abcdef/v00/1.m4s",
+            "/vod/v1/g/a/c/0123456789abcdef/v/1.m4s",
+            "/vod/v1/g/a/c/0123456789abcdef/v65536/1.m4s",
+            "/vod/v1/g/a/c/0123456789abcdef/x0/1.m4s",
+            "/vod/v1/g/a/c/0123456789abcdef/v0/0.m4s",
+            "/vod/v1/g/a/c/0123456789abcdef/v0/01.m4s",
+            "/vod/v1/g/a/c/0123456789abcdef/v0/+1.m4s",
+            "/vod/v1/g/a/c/0123456789abcdef/v0/4294967296.m4s",
+            "/vod/v1/g/a/c/0123456789abcdef/v0/1.m4s/x",
+            "/vod/v1/g/a/c/0123456789abcdef/\u{e9}0/1.m4s",
+        ] {
+            assert!(Route::parse(path).is_err(), "{path}");
+        }
+        assert_eq!(Route::parse(&"/x".repeat(2000)).unwrap_err().kind(), crate::ErrorKind::Limit);
+    }
+}
