@@ -1,11 +1,18 @@
 //! The sans-IO core of edgepack: from a stored index and a request to the bytes of a manifest or a segment.
 
+pub mod bytes;
 pub mod config;
 pub mod error;
+pub mod index;
 pub mod ingest;
 pub mod job;
 pub mod limits;
+pub mod manifest;
+pub mod media;
+pub mod mp4;
 pub mod response;
 pub mod route;
+pub mod segment;
+pub mod source;
 
 pub use error::{Error, ErrorKind, Result};

@@ -1,0 +1,581 @@
+//! The head of an index: tracks, cuts, and what every track has between two cuts.
+
+use core::ops::Range;
+
+use bytes::Bytes;
+
+use crate::bytes::Reader;
+use crate::bytes::reader::ShortRead;
+use crate::bytes::writer::Writer;
+use crate::error::{Error, Result};
+use crate::limits;
+use crate::route::{TrackKind, TrackName};
+
+/// First bytes of an index.
+pub const MAGIC: [u8; 4] = *b"EPIX";
+/// The layout written and read here.
+pub const VERSION: u8 = 1;
+
+/// The head of an index.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Head {
+    /// For each cut the last whole second at or before it, ascending; the first is 0.
+    pub seconds: Vec<u32>,
+    /// The tracks, in the order of the sources.
+    pub tracks: Vec<Track>,
+}
+
+/// A track.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Track {
+    /// Its name in URLs.
+    pub name: TrackName,
+    /// Which source holds its samples.
+    pub source: u16,
+    /// Ticks a second of all its times.
+    pub timescale: u32,
+    /// All durations and composition offsets are multiples of this many ticks.
+    pub unit: u32,
+    /// Media time at which presentation time 0 is (edit list of audio: priming); 0 for video.
+    pub edit_media_time: u64,
+    /// Presentation time at which the track ends, in ticks.
+    pub end: u64,
+    /// Duration of every sample, in ticks, if they all have the same.
+    pub constant_duration: Option<u32>,
+    /// Whether any sample has a composition offset.
+    pub composition: bool,
+    /// Where sync samples are.
+    pub sync: SyncLayout,
+    /// Whether every fragment begins with a sync sample that nothing presented before it follows in decoding order.
+    pub closed: bool,
+    /// Whether blocks carry the clear and protected stretches of samples.
+    pub stretches: bool,
+    /// The sample entries in use, whole boxes as they were stored.
+    pub sample_entries: Vec<Bytes>,
+    /// RFC 6381 codec string.
+    pub codec: String,
+    /// Codec string of an enhancement that players may use instead (HLS SUPPLEMENTAL-CODECS).
+    pub supplemental_codec: Option<String>,
+    /// BCP 47.
+    pub language: Option<String>,
+    /// ISO 639-2/T, for the media header.
+    pub language_code: [u8; 3],
+    /// Name shown to viewers.
+    pub label: Option<String>,
+    /// `urn:mpeg:dash:role:2011`.
+    pub role: Option<String>,
+    /// Bits a second over the whole track.
+    pub average_bitrate: u64,
+    /// Most bits a second between two cuts.
+    pub peak_bitrate: u64,
+    /// What only video or only audio has.
+    pub media: Media,
+    /// One for each cut.
+    pub fragments: Vec<Fragment>,
+}
+
+/// Where the sync samples of a track are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SyncLayout {
+    /// Every sample is one.
+    All,
+    /// The first sample of every fragment, and no other.
+    First,
+    /// Blocks say it.
+    Listed,
+}
+
+/// What only one kind of track has.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Media {
+    /// Video.
+    Video(Video),
+    /// Audio.
+    Audio(Audio),
+}
+
+/// A video track.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Video {
+    /// Width of the coded picture that is shown, in samples.
+    pub width: u32,
+    /// See `width`.
+    pub height: u32,
+    /// Sample aspect ratio.
+    pub aspect: (u32, u32),
+    /// Presentation matrix of the track header.
+    pub matrix: [u32; 9],
+    /// Frames a second as a fraction.
+    pub frame_rate: (u32, u32),
+    /// Dynamic range.
+    pub range: VideoRange,
+    /// CEA-608 channels (1 to 4) that carry captions.
+    pub cea608: Vec<u8>,
+    /// CEA-708 services (1 to 63) that carry captions.
+    pub cea708: Vec<u8>,
+}
+
+/// Dynamic range as HLS names it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum VideoRange {
+    /// Standard.
+    #[default]
+    Sdr,
+    /// SMPTE ST 2084.
+    Pq,
+    /// ARIB STD-B67.
+    Hlg,
+}
+
+impl VideoRange {
+    /// The value of HLS VIDEO-RANGE.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Sdr => "SDR",
+            Self::Pq => "PQ",
+            Self::Hlg => "HLG",
+        }
+    }
+}
+
+/// An audio track.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Audio {
+    /// Samples a second that come out of the decoder.
+    pub sample_rate: u32,
+    /// Number of channels of the bed.
+    pub channels: u32,
+    /// Complexity index of Dolby Digital Plus with joint object coding, if it is that.
+    pub joc: Option<u8>,
+}
+
+impl Audio {
+    /// The value of HLS CHANNELS.
+    pub fn hls_channels(&self) -> String {
+        match self.joc {
+            Some(complexity) => format!("{complexity}/JOC"),
+            None => self.channels.to_string(),
+        }
+    }
+}
+
+/// What a track has between two cuts. May be empty for audio that begins late or ends early.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Fragment {
+    /// Number of samples.
+    pub samples: u32,
+    /// Bytes of all samples.
+    pub bytes: u64,
+    /// Decoding time of the first sample, in ticks of the output.
+    pub decode_time: u64,
+    /// Composition offset of the first sample, in ticks.
+    pub composition_offset: i32,
+    /// Bytes of the first sample, for video; else 0.
+    pub first_sample_bytes: u32,
+    /// Which of the track's sample entries describes the samples, counted from 1.
+    pub description: u32,
+    /// Where its block starts in the index.
+    pub block_offset: u64,
+    /// Length of its block.
+    pub block_bytes: u32,
+}
+
+impl Track {
+    /// Whether it is video.
+    pub fn is_video(&self) -> bool {
+        matches!(self.media, Media::Video(_))
+    }
+
+    /// Decoding time of the first sample of `fragment`, or where the track ends in decoding time.
+    pub fn decode_time(&self, fragment: usize) -> u64 {
+        self.fragments.get(fragment).map_or(self.end + self.edit_media_time, |f| f.decode_time)
+    }
+
+    /// Presentation time of the first sample of `fragment`, or the end of the track.
+    pub fn start(&self, fragment: usize) -> u64 {
+        self.fragments.get(fragment).map_or(self.end, |f| {
+            let time = f.decode_time.saturating_add_signed(i64::from(f.composition_offset));
+            time.saturating_sub(self.edit_media_time)
+        })
+    }
+
+    /// Where the blocks of these fragments are in the index.
+    pub fn blocks(&self, fragments: Range<usize>) -> Range<u64> {
+        let blocks = self.fragments.get(fragments).unwrap_or_default();
+        match (blocks.first(), blocks.last()) {
+            (Some(first), Some(last)) => first.block_offset..last.block_offset + u64::from(last.block_bytes),
+            _ => 0..0,
+        }
+    }
+
+    /// About how many bytes of memory it holds.
+    fn memory(&self) -> usize {
+        self.fragments.capacity() * size_of::<Fragment>() + self.sample_entries.iter().map(Bytes::len).sum::<usize>() + 1024
+    }
+}
+
+impl Head {
+    /// About how many bytes of memory it holds.
+    pub fn memory(&self) -> usize {
+        self.seconds.capacity() * 4 + self.tracks.iter().map(Track::memory).sum::<usize>()
+    }
+
+    /// The track with this name.
+    pub fn track(&self, name: TrackName) -> Option<&Track> {
+        self.tracks.iter().find(|t| t.name == name)
+    }
+
+    /// Writes the head. Blocks are laid out after it, track by track, so their offsets in `self` are not used.
+    pub fn write(&self) -> Vec<u8> {
+        let mut body = Vec::new();
+        body.varint(self.seconds.len() as u64);
+        let mut last = 0;
+        for &second in &self.seconds {
+            body.varint(u64::from(second - last));
+            last = second;
+        }
+        body.varint(self.tracks.len() as u64);
+        for track in &self.tracks {
+            track.write(&mut body);
+        }
+        let mut head = Vec::with_capacity(body.len() + PREFIX_BYTES);
+        head.extend_from_slice(&MAGIC);
+        head.push(VERSION);
+        head.extend_from_slice(&[0; 3]);
+        head.u32((body.len() + PREFIX_BYTES) as u32);
+        head.append(&mut body);
+        head
+    }
+
+    /// Reads a head; `index_bytes` is the length of the whole index, which bounds where blocks may be.
+    ///
+    /// # Errors
+    /// `BadSource` when it is no such head, with the byte.
+    pub fn read(data: &[u8], index_bytes: u64) -> Result<Self> {
+        read_head(data, index_bytes).map_err(|e| match e {
+            Broken::Short(e) => Error::bad_source(format!("index: {e}")),
+            Broken::Value(what, at) => Error::bad_source(format!("index: {what} before byte {at} of the head is out of range")),
+        })
+    }
+}
+
+/// Magic, version, reserved bytes, and the length of the head.
+const PREFIX_BYTES: usize = 12;
+
+const CONSTANT_DURATION: u8 = 1;
+const COMPOSITION: u8 = 2;
+const STRETCHES: u8 = 4;
+const CLOSED: u8 = 8;
+
+impl Track {
+    fn write(&self, out: &mut Vec<u8>) {
+        out.push(match self.name.kind {
+            TrackKind::Video => 0,
+            TrackKind::Audio => 1,
+        });
+        out.varint(u64::from(self.name.ordinal));
+        out.varint(u64::from(self.source));
+        out.varint(u64::from(self.timescale));
+        out.varint(u64::from(self.unit));
+        out.varint(self.edit_media_time);
+        out.varint(self.end);
+        let flags = [
+            (self.constant_duration.is_some(), CONSTANT_DURATION),
+            (self.composition, COMPOSITION),
+            (self.stretches, STRETCHES),
+            (self.closed, CLOSED),
+        ];
+        out.push(flags.iter().filter(|(set, _)| *set).map(|(_, flag)| flag).sum());
+        out.push(match self.sync {
+            SyncLayout::All => 0,
+            SyncLayout::First => 1,
+            SyncLayout::Listed => 2,
+        });
+        if let Some(duration) = self.constant_duration {
+            out.varint(u64::from(duration));
+        }
+        out.varint(self.sample_entries.len() as u64);
+        for entry in &self.sample_entries {
+            out.blob(entry);
+        }
+        out.blob(self.codec.as_bytes());
+        for text in [&self.supplemental_codec, &self.language, &self.label, &self.role] {
+            out.blob(text.as_deref().unwrap_or_default().as_bytes());
+        }
+        out.extend_from_slice(&self.language_code);
+        out.varint(self.average_bitrate);
+        out.varint(self.peak_bitrate);
+        match &self.media {
+            Media::Video(video) => video.write(out),
+            Media::Audio(audio) => {
+                out.varint(u64::from(audio.sample_rate));
+                out.varint(u64::from(audio.channels));
+                out.varint(audio.joc.map_or(0, |c| u64::from(c) + 1));
+            }
+        }
+        self.write_fragments(out);
+    }
+
+    fn write_fragments(&self, out: &mut Vec<u8>) {
+        let unit = u64::from(self.unit.max(1));
+        let first = self.fragments.first().map_or(0, |f| f.decode_time);
+        out.varint(first);
+        let mut time = first;
+        for (number, fragment) in self.fragments.iter().enumerate() {
+            out.varint(u64::from(fragment.samples));
+            out.varint(fragment.bytes);
+            out.varint(u64::from(fragment.block_bytes));
+            // Between fragments only whole units pass; the end of the last is not needed.
+            if number > 0 {
+                out.varint((fragment.decode_time - time) / unit);
+                time = fragment.decode_time;
+            }
+            if self.composition {
+                out.zigzag(i64::from(fragment.composition_offset) / unit as i64);
+            }
+            if self.is_video() {
+                out.varint(u64::from(fragment.first_sample_bytes));
+            }
+            if self.sample_entries.len() > 1 {
+                out.varint(u64::from(fragment.description));
+            }
+        }
+    }
+}
+
+impl Video {
+    fn write(&self, out: &mut Vec<u8>) {
+        for value in [self.width, self.height, self.aspect.0, self.aspect.1, self.frame_rate.0, self.frame_rate.1] {
+            out.varint(u64::from(value));
+        }
+        self.matrix.iter().for_each(|v| out.u32(*v));
+        out.push(match self.range {
+            VideoRange::Sdr => 0,
+            VideoRange::Pq => 1,
+            VideoRange::Hlg => 2,
+        });
+        out.blob(&self.cea608);
+        out.blob(&self.cea708);
+    }
+
+    fn read(r: &mut Reader<'_>) -> Read<Self> {
+        let mut video = Self { width: number(r)?, height: number(r)?, ..Self::default() };
+        video.aspect = (number(r)?, number(r)?);
+        video.frame_rate = (number(r)?, number(r)?);
+        for value in &mut video.matrix {
+            *value = r.u32()?;
+        }
+        video.range = match r.u8()? {
+            0 => VideoRange::Sdr,
+            1 => VideoRange::Pq,
+            2 => VideoRange::Hlg,
+            _ => return Err(Broken::Value("video range", r.position())),
+        };
+        video.cea608 = blob(r)?.to_vec();
+        video.cea708 = blob(r)?.to_vec();
+        Ok(video)
+    }
+}
+
+enum Broken {
+    Short(ShortRead),
+    Value(&'static str, u64),
+}
+
+type Read<T> = core::result::Result<T, Broken>;
+
+impl From<ShortRead> for Broken {
+    fn from(e: ShortRead) -> Self {
+        Self::Short(e)
+    }
+}
+
+fn number<T: TryFrom<u64>>(r: &mut Reader<'_>) -> Read<T> {
+    let value = r.varint()?;
+    value.try_into().map_err(|_| Broken::Value("a number", r.position()))
+}
+
+fn blob<'a>(r: &mut Reader<'a>) -> Read<&'a [u8]> {
+    let length = number(r)?;
+    Ok(r.take(length)?)
+}
+
+fn text(r: &mut Reader<'_>) -> Read<String> {
+    let bytes = blob(r)?;
+    let text = core::str::from_utf8(bytes).map_err(|_| Broken::Value("a text", r.position()))?;
+    Ok(text.to_owned())
+}
+
+fn optional_text(r: &mut Reader<'_>) -> Read<Option<String>> {
+    text(r).map(|t| (!t.is_empty()).then_some(t))
+}
+
+fn read_head(data: &[u8], index_bytes: u64) -> Read<Head> {
+    let mut r = Reader::new(data, 0);
+    if r.array()? != MAGIC {
+        return Err(Broken::Value("the magic number", r.position()));
+    }
+    if r.u8()? != VERSION {
+        return Err(Broken::Value("the version", r.position()));
+    }
+    r.take(3)?;
+    let head_bytes = r.u32()?;
+    if head_bytes as usize != data.len() {
+        return Err(Broken::Value("the length of the head", r.position()));
+    }
+    let cuts: usize = number(&mut r)?;
+    if cuts == 0 || cuts > limits::MAX_CUTS || cuts > r.left() {
+        return Err(Broken::Value("the number of cuts", r.position()));
+    }
+    let mut seconds = Vec::with_capacity(cuts);
+    let mut second = 0u32;
+    for _ in 0..cuts {
+        let step: u32 = number(&mut r)?;
+        second = second.checked_add(step).ok_or(Broken::Value("the second of a cut", r.position()))?;
+        seconds.push(second);
+    }
+    let count: usize = number(&mut r)?;
+    if count == 0 || count > limits::MAX_TRACKS {
+        return Err(Broken::Value("the number of tracks", r.position()));
+    }
+    let mut head = Head { seconds, tracks: Vec::with_capacity(count) };
+    let mut block_offset = u64::from(head_bytes);
+    for _ in 0..count {
+        let track = read_track(&mut r, cuts, &mut block_offset)?;
+        head.tracks.push(track);
+    }
+    if block_offset > index_bytes {
+        return Err(Broken::Value("the length of the blocks", r.position()));
+    }
+    if r.left() != 0 {
+        return Err(Broken::Value("the end", r.position()));
+    }
+    Ok(head)
+}
+
+fn read_track(r: &mut Reader<'_>, cuts: usize, block_offset: &mut u64) -> Read<Track> {
+    let kind = match r.u8()? {
+        0 => TrackKind::Video,
+        1 => TrackKind::Audio,
+        _ => return Err(Broken::Value("the kind of a track", r.position())),
+    };
+    let name = TrackName { kind, ordinal: number(r)? };
+    let source = number(r)?;
+    let timescale: u32 = number(r)?;
+    let unit: u32 = number(r)?;
+    let edit_media_time: u64 = number(r)?;
+    let end: u64 = number(r)?;
+    // Every time is below this, so that sums and products with timescales stay in range.
+    if timescale == 0 || unit == 0 || edit_media_time > MAX_TICKS || end > MAX_TICKS {
+        return Err(Broken::Value("a time of a track", r.position()));
+    }
+    let flags = r.u8()?;
+    let sync = match r.u8()? {
+        0 => SyncLayout::All,
+        1 => SyncLayout::First,
+        2 => SyncLayout::Listed,
+        _ => return Err(Broken::Value("the sync layout", r.position())),
+    };
+    let constant_duration = if flags & CONSTANT_DURATION != 0 { Some(number(r)?) } else { None };
+    let count: usize = number(r)?;
+    if count == 0 || count > limits::MAX_SAMPLE_ENTRIES {
+        return Err(Broken::Value("the number of sample entries", r.position()));
+    }
+    let mut sample_entries = Vec::with_capacity(count);
+    for _ in 0..count {
+        let entry = blob(r)?;
+        if entry.len() < 16 {
+            return Err(Broken::Value("a sample entry", r.position()));
+        }
+        sample_entries.push(Bytes::copy_from_slice(entry));
+    }
+    let codec = text(r)?;
+    let supplemental_codec = optional_text(r)?;
+    let language = optional_text(r)?;
+    let label = optional_text(r)?;
+    let role = optional_text(r)?;
+    let language_code = r.array()?;
+    let average_bitrate = number(r)?;
+    let peak_bitrate = number(r)?;
+    let media = match kind {
+        TrackKind::Video => Media::Video(Video::read(r)?),
+        TrackKind::Audio => {
+            let (sample_rate, channels) = (number(r)?, number(r)?);
+            let joc: u8 = number(r)?;
+            Media::Audio(Audio { sample_rate, channels, joc: joc.checked_sub(1) })
+        }
+    };
+    let mut track = Track {
+        name,
+        source,
+        timescale,
+        unit,
+        edit_media_time,
+        end,
+        constant_duration,
+        composition: flags & COMPOSITION != 0,
+        sync,
+        closed: flags & CLOSED != 0,
+        stretches: flags & STRETCHES != 0,
+        sample_entries,
+        codec,
+        supplemental_codec,
+        language,
+        language_code,
+        label,
+        role,
+        average_bitrate,
+        peak_bitrate,
+        media,
+        fragments: Vec::new(),
+    };
+    read_fragments(r, cuts, block_offset, &mut track)?;
+    Ok(track)
+}
+
+/// Four days in the finest timescale.
+const MAX_TICKS: u64 = limits::MAX_DURATION_SECONDS * u32::MAX as u64;
+
+fn read_fragments(r: &mut Reader<'_>, cuts: usize, block_offset: &mut u64, track: &mut Track) -> Read<()> {
+    // A fragment takes at least three bytes, so the count is backed by what is there.
+    if cuts > r.left() {
+        return Err(Broken::Value("the number of fragments", r.position()));
+    }
+    track.fragments.reserve_exact(cuts);
+    let mut decode_time: u64 = number(r)?;
+    let unit = u64::from(track.unit);
+    let video = track.is_video();
+    for cut in 0..cuts {
+        let samples = number(r)?;
+        let bytes: u64 = number(r)?;
+        let block_bytes: u32 = number(r)?;
+        if cut > 0 {
+            let step = r.varint()?.checked_mul(unit).and_then(|s| decode_time.checked_add(s));
+            decode_time = step.ok_or(Broken::Value("a decoding time", r.position()))?;
+        }
+        let composition_offset = if track.composition { scaled(r.zigzag()?, unit, r)? } else { 0 };
+        let first_sample_bytes = if video { number(r)? } else { 0 };
+        let description = if track.sample_entries.len() > 1 { number(r)? } else { 1 };
+        let fits = decode_time <= MAX_TICKS && bytes <= MAX_TICKS && u64::from(first_sample_bytes) <= bytes;
+        if !fits || description == 0 || description as usize > track.sample_entries.len() {
+            return Err(Broken::Value("a fragment", r.position()));
+        }
+        track.fragments.push(Fragment {
+            samples,
+            bytes,
+            decode_time,
+            composition_offset,
+            first_sample_bytes,
+            description,
+            block_offset: *block_offset,
+            block_bytes,
+        });
+        *block_offset += u64::from(block_bytes);
+    }
+    Ok(())
+}
+
+fn scaled(value: i64, unit: u64, r: &Reader<'_>) -> Read<i32> {
+    let product = i128::from(value) * i128::from(unit);
+    product.try_into().map_err(|_| Broken::Value("a composition offset", r.position()))
+}

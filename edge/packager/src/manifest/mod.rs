@@ -1,0 +1,4 @@
+//! A snapshot of a title to the text of a manifest.
+
+pub mod dash;
+pub mod hls;

@@ -1,0 +1,138 @@
+//! A title as one packaging configuration presents it: the snapshot that manifests are made from.
+
+use core::cmp::Reverse;
+
+use super::segmenter::Segment;
+use crate::config::{StreamOrder, StreamSelection};
+use crate::index::head::{Audio, Media, Video};
+use crate::index::{Head, Track};
+
+/// The snapshot.
+#[derive(Debug)]
+pub struct Presentation {
+    /// Changes whenever a byte of a segment, an init segment or a media playlist would.
+    pub tag: u64,
+    /// Target duration of a segment in seconds.
+    pub target: u32,
+    /// What the index says.
+    pub head: Head,
+    /// One for each track of the head.
+    pub renditions: Vec<Rendition>,
+}
+
+/// What a configuration makes of a track.
+#[derive(Debug, Default)]
+pub struct Rendition {
+    /// In order; their numbers in URLs count from 1.
+    pub segments: Vec<Segment>,
+    /// Most bits a second of a segment, boxes included.
+    pub peak_bandwidth: u64,
+    /// Bits a second over all segments, boxes included.
+    pub average_bandwidth: u64,
+    /// Most bits a second of what an I-frame playlist points at; 0 for audio.
+    pub iframe_bandwidth: u64,
+}
+
+/// Peak and average bits a second of segments, given their bytes.
+///
+/// A last segment shorter than half the target says nothing about the rate a player has to sustain, so it does not count
+/// for the peak unless it is alone.
+pub fn bandwidth(segments: &[Segment], bytes: impl Iterator<Item = u64>, timescale: u32, target: u32) -> (u64, u64) {
+    let rate = |bytes: u64, ticks: u64| {
+        let bits = u128::from(bytes) * 8 * u128::from(timescale);
+        u64::try_from(bits.div_ceil(u128::from(ticks.max(1)))).unwrap_or(u64::MAX)
+    };
+    let (mut total, mut ticks, mut peak) = (0u64, 0u64, 0u64);
+    for (number, (segment, bytes)) in segments.iter().zip(bytes).enumerate() {
+        let duration = segment.duration();
+        total = total.saturating_add(bytes);
+        ticks = ticks.saturating_add(duration);
+        let short = duration.saturating_mul(2) < u64::from(target) * u64::from(timescale);
+        if number == 0 || number + 1 < segments.len() || !short {
+            peak = peak.max(rate(bytes, duration));
+        }
+    }
+    (peak, rate(total, ticks))
+}
+
+/// A track together with what the configuration makes of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Item<'a, M> {
+    /// What the index says.
+    pub track: &'a Track,
+    /// What the configuration makes of it.
+    pub rendition: &'a Rendition,
+    /// The part that only its kind has.
+    pub media: &'a M,
+}
+
+impl Presentation {
+    fn items(&self) -> impl Iterator<Item = (&Track, &Rendition)> {
+        self.head.tracks.iter().zip(&self.renditions)
+    }
+
+    /// The video renditions that a selection keeps, in its order. Rates are the average rates of the stored media, which
+    /// do not depend on the segment duration.
+    pub fn videos(&self, selection: &StreamSelection) -> Vec<Item<'_, Video>> {
+        let low = selection.min_video_bitrate.unwrap_or(0);
+        let high = selection.max_video_bitrate.unwrap_or(u64::MAX);
+        let mut videos: Vec<_> = self
+            .items()
+            .filter_map(|(track, rendition)| match &track.media {
+                Media::Video(media) => Some(Item { track, rendition, media }),
+                Media::Audio(_) => None,
+            })
+            .filter(|v| (low..=high).contains(&v.track.average_bitrate))
+            .collect();
+        match selection.order {
+            StreamOrder::Original => {}
+            StreamOrder::Ascending => videos.sort_by_key(|v| v.track.average_bitrate),
+            StreamOrder::Descending => videos.sort_by_key(|v| Reverse(v.track.average_bitrate)),
+        }
+        videos
+    }
+
+    /// The audio renditions, in the order of the sources.
+    pub fn audios(&self) -> Vec<Item<'_, Audio>> {
+        let audios = self.items().filter_map(|(track, rendition)| match &track.media {
+            Media::Audio(media) => Some(Item { track, rendition, media }),
+            Media::Video(_) => None,
+        });
+        audios.filter(|a| !a.rendition.segments.is_empty()).collect()
+    }
+
+    /// Whether the title has any video.
+    pub fn has_video(&self) -> bool {
+        self.head.tracks.iter().any(Track::is_video)
+    }
+
+    /// About how many bytes of memory it holds.
+    pub fn memory(&self) -> usize {
+        let segments = self.renditions.iter().map(|r| r.segments.capacity() * size_of::<Segment>() + 64);
+        self.head.memory() + segments.sum::<usize>()
+    }
+}
+
+impl Item<'_, Video> {
+    /// Width and height as shown: sample aspect ratio and quarter turns applied.
+    pub fn shown(&self) -> (u32, u32) {
+        let (across, down) = (u64::from(self.media.aspect.0.max(1)), u64::from(self.media.aspect.1.max(1)));
+        let width = u32::try_from(u64::from(self.media.width) * across / down).unwrap_or(u32::MAX);
+        let [a, b, _, c, d, ..] = self.media.matrix;
+        if a == 0 && d == 0 && b != 0 && c != 0 { (self.media.height, width) } else { (width, self.media.height) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_short_last_segment_is_no_peak() {
+        let segment = |start, end| Segment { fragments: 0..1, start, end };
+        let segments = [segment(0, 6), segment(6, 12), segment(12, 13)];
+        let (peak, average) = bandwidth(&segments, [600, 1200, 1000].into_iter(), 1, 6);
+        assert_eq!((peak, average), (1600, 1724));
+        assert_eq!(bandwidth(&segments[2..], [1000].into_iter(), 1, 6), (8000, 8000));
+    }
+}

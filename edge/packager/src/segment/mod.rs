@@ -1,0 +1,4 @@
+//! Media to bytes.
+
+pub mod fmp4;
+pub mod init;

@@ -1,0 +1,3 @@
+//! Foreign layouts, read into the neutral model.
+
+pub mod mp4;
