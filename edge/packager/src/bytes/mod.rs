@@ -1,0 +1,3 @@
+//! Reading and writing bytes and bits, bounded.
+
+pub mod bits;
