@@ -34,7 +34,6 @@ pub(super) struct Fields {
     pub width: u32,
     pub height: u32,
     pub channels: u32,
-    pub sample_rate: u32,
 }
 
 /// A sample entry taken apart.
@@ -67,20 +66,13 @@ impl<'a> Entry<'a> {
         let (mut start, mut fields) = (AUDIO_BYTES, None);
         if version == 2 && looks_like_sound_description_2(data) {
             start += QUICKTIME_2_BYTES;
-            fields = (|| {
-                let bits = (u64::from(u32_at(data, 32)?) << 32) | u64::from(u32_at(data, 36)?);
-                let rate = f64::from_bits(bits);
-                // `as` saturates; a rate that is not a number becomes 0 and counts as not given.
-                Some(Fields { sample_rate: rate as u32, channels: u32_at(data, 40)?, ..Fields::default() })
-            })();
+            fields = u32_at(data, 40).map(|channels| Fields { channels, ..Fields::default() });
         } else {
             // ISO files use version 1 for an entry with the layout of version 0.
             if version == 1 && !box_starts(data, AUDIO_BYTES) {
                 start += QUICKTIME_1_BYTES;
             }
-            if let (Some(channels), Some(rate)) = (u16_at(data, 16), u32_at(data, 24)) {
-                fields = Some(Fields { channels, sample_rate: rate >> 16, ..Fields::default() });
-            }
+            fields = u16_at(data, 16).map(|channels| Fields { channels, ..Fields::default() });
         }
         Self::take_apart(entry, fields, start)
     }

@@ -5,17 +5,21 @@ mod aac;
 mod ac3;
 mod av1;
 mod avc;
+mod avc_slice;
 mod entry;
 mod error;
 mod flac;
 mod hevc;
+mod hevc_slice;
 mod opus;
 mod rfc6381;
+mod scan;
 mod vp9;
 
 use entry::{Child, Entry};
 use error::Malformed;
 pub use error::{Error, ErrorKind};
+pub use scan::{ScanError, Scanner, Subsample};
 
 use crate::bytes::bits;
 

@@ -51,8 +51,9 @@ pub(super) fn av1(fourcc: FourCc, v: &Av1) -> String {
     let tier = if v.tier { 'H' } else { 'M' };
     let mut text = format!("{}.{}.{:02}{tier}.{:02}", name(fourcc), v.profile, v.level, v.bit_depth);
     let c = v.colour.unwrap_or(Colour { primaries: 1, transfer: 1, matrix: 1, full_range: false });
-    if v.monochrome || v.chroma != [1, 1, 0] || c.is_special() {
-        let [x, y, position] = v.chroma;
+    let [x, y, position] = v.chroma;
+    // Where the chroma samples lie decides nothing about playing: it alone does not make the string longer.
+    if v.monochrome || (x, y) != (1, 1) || c.is_special() {
         let (mono, full) = (u8::from(v.monochrome), u8::from(c.full_range));
         let _ = write!(text, ".{mono}.{x}{y}{position}.{:02}.{:02}.{:02}.{full}", c.primaries, c.transfer, c.matrix);
     }
