@@ -1,6 +1,7 @@
 //! The sans-IO core of edgepack: from a stored index and a request to the bytes of a manifest or a segment.
 
 pub mod bytes;
+pub mod codec;
 pub mod config;
 pub mod error;
 pub mod index;

@@ -1,5 +1,6 @@
-//! Bounded reading and plain writing of big-endian bytes.
+//! Bounded reading of bits and bytes, and plain writing of big-endian bytes.
 
+pub mod bits;
 pub mod reader;
 pub mod writer;
 
