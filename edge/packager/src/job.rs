@@ -7,11 +7,20 @@ use core::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use sha2::{Digest, Sha256};
 
-use crate::config::{Asset, PackagingConfiguration};
+use crate::config::{Asset, PackageType, PackagingConfiguration};
 use crate::error::{Error, Result};
-use crate::response::Response;
-use crate::route::Route;
+use crate::index::{Head, Track};
+use crate::limits;
+use crate::manifest::hls::Iframe;
+use crate::manifest::{dash, hls};
+use crate::media::presentation::{Presentation, Rendition, bandwidth};
+use crate::media::segmenter::{self, Segment};
+use crate::response::{CacheClass, FORMAT_VERSION, Part, Response};
+use crate::route::{Resource, Route, TrackFile, TrackName};
+use crate::segment::init::HevcEntry;
+use crate::segment::{fmp4, init};
 
 /// The documents that a route needs, found by [`Route::configuration_key`] and [`Route::asset_key`].
 #[derive(Clone, Debug)]
@@ -43,26 +52,116 @@ pub enum Step {
 /// What a job learns from the head of an index under one configuration; kept, it spares the next job that work.
 /// It belongs to one pair of asset document and configuration document.
 #[derive(Debug)]
-pub struct Prepared {}
+pub struct Prepared {
+    presentation: Presentation,
+}
 
 impl Prepared {
     /// About how many bytes of memory it holds.
     pub fn memory(&self) -> usize {
-        0
+        self.presentation.memory()
+    }
+
+    fn new(documents: &Documents, tag: u64, head: &[u8]) -> Result<Self> {
+        let index = &documents.asset.index;
+        let head = Head::read(head, index.bytes)?;
+        let sources = documents.asset.sources.len();
+        if let Some(track) = head.tracks.iter().find(|t| usize::from(t.source) >= sources) {
+            let message = format!("index: track {} is in source {}, the asset has {sources}", track.name, track.source);
+            return Err(Error::bad_source(message));
+        }
+        let target = documents.configuration.segment_duration_seconds;
+        let segments = segmenter::ladder(&head, target);
+        let renditions = head.tracks.iter().zip(segments).map(|(track, segments)| rendition(track, segments, target));
+        let renditions = renditions.collect();
+        Ok(Self { presentation: Presentation { tag, target, head, renditions } })
+    }
+
+    /// A track and what the configuration makes of it.
+    fn find(&self, name: TrackName) -> Result<(&Track, &Rendition)> {
+        let presentation = &self.presentation;
+        let mut tracks = presentation.head.tracks.iter().zip(&presentation.renditions);
+        tracks
+            .find(|(track, _)| track.name == name)
+            .ok_or_else(|| Error::not_found(format!("the asset has no track {name}")))
+    }
+
+    /// The first video track, which audio playlists are aligned to.
+    fn reference(&self) -> Option<(&Track, &Rendition)> {
+        let presentation = &self.presentation;
+        presentation.head.tracks.iter().zip(&presentation.renditions).find(|(track, _)| track.is_video())
     }
 }
 
+fn rendition(track: &Track, segments: Vec<Segment>, target: u32) -> Rendition {
+    let bytes = segments.iter().map(|segment| fmp4::length(track, segment));
+    let (peak_bandwidth, average_bandwidth) = bandwidth(&segments, bytes, track.timescale, target);
+    let mut rendition = Rendition { segments, peak_bandwidth, average_bandwidth, iframe_bandwidth: 0 };
+    if track.is_video() {
+        let frames = iframes(track, &rendition.segments);
+        let ends = frames.iter().skip(1).map(|f| f.time).chain([track.end]);
+        let rates = frames.iter().zip(ends).map(|(frame, end)| {
+            let bits = u128::from(frame.range.end - frame.range.start) * 8 * u128::from(track.timescale);
+            // A last group of pictures of a few frames would claim a rate that nobody has to sustain.
+            let ticks = end.saturating_sub(frame.time).max(u64::from(track.timescale) / 2);
+            u64::try_from(bits / u128::from(ticks.max(1))).unwrap_or(u64::MAX)
+        });
+        rendition.iframe_bandwidth = rates.max().unwrap_or(0);
+    }
+    rendition
+}
+
+fn iframes(track: &Track, segments: &[Segment]) -> Vec<Iframe> {
+    let numbered = (1u32..).zip(segments);
+    let frames = numbered.flat_map(|(number, segment)| {
+        fmp4::iframes(track, segment).into_iter().map(move |(time, range)| Iframe { segment: number, time, range })
+    });
+    frames.collect()
+}
+
+/// Index bytes are fetched in pieces of about this size, so that one fetch serves many segments.
+const CHUNK_BYTES: u64 = 16 << 10;
+
 /// The state machine of one request.
 #[derive(Debug)]
-pub struct Job {}
+pub struct Job {
+    route: Route,
+    documents: Documents,
+    tag: u64,
+    prepared: Option<Arc<Prepared>>,
+    /// What was asked for last, and what has come of it.
+    fetches: Vec<(Range<u64>, Option<Bytes>)>,
+}
 
 impl Job {
     /// Starts a job. `prepared` is what an earlier job for the same two documents learnt.
     ///
     /// # Errors
     /// `NotFound` when the route does not fit the documents.
-    pub fn new(_route: Route, _documents: Documents, _prepared: Option<Arc<Prepared>>) -> Result<Self> {
-        Err(Error::internal("being built"))
+    pub fn new(route: Route, documents: Documents, prepared: Option<Arc<Prepared>>) -> Result<Self> {
+        let configuration = &documents.configuration;
+        let tag = tag(&documents);
+        match &route.resource {
+            Resource::Manifest { name, package_type } => {
+                if *name != configuration.manifest_name || *package_type != configuration.package_type {
+                    let (name, extension) =
+                        (&configuration.manifest_name, configuration.package_type.manifest_extension());
+                    return Err(Error::not_found(format!("the manifest of this configuration is {name}.{extension}")));
+                }
+            }
+            Resource::Tagged { tag: asked, file, .. } => {
+                if *asked != tag {
+                    let message =
+                        format!("the tag {asked:016x} is out of date: the asset or its packaging has changed");
+                    return Err(Error::not_found(message));
+                }
+                let playlist = matches!(file, TrackFile::Playlist | TrackFile::IframePlaylist);
+                if playlist && configuration.package_type != PackageType::Cmaf {
+                    return Err(Error::not_found("this configuration has no playlists: it makes DASH"));
+                }
+            }
+        }
+        Ok(Self { route, documents, tag, prepared, fetches: Vec::new() })
     }
 
     /// Says what to do next.
@@ -70,19 +169,185 @@ impl Job {
     /// # Errors
     /// `NotFound` for what is not in the asset, `BadSource` for an index that breaks its format.
     pub fn step(&mut self) -> Result<Step> {
-        Err(Error::internal("being built"))
+        if !self.fetches.iter().all(|(_, bytes)| bytes.is_some()) {
+            return Ok(self.ask());
+        }
+        let Some(prepared) = self.prepared.clone() else {
+            let Some((_, Some(head))) = self.fetches.first() else {
+                self.fetches = vec![(0..self.documents.asset.index.head_bytes, None)];
+                return Ok(self.ask());
+            };
+            self.prepared = Some(Arc::new(Prepared::new(&self.documents, self.tag, head)?));
+            self.fetches.clear();
+            return self.step();
+        };
+        match self.route.resource {
+            Resource::Manifest { package_type, .. } => self.manifest(&prepared, package_type).map(Step::Done),
+            Resource::Tagged { track, file: TrackFile::Segment(number), .. } => self.segment(&prepared, track, number),
+            Resource::Tagged { track, file, .. } => self.track_file(&prepared, track, file).map(Step::Done),
+        }
     }
 
     /// Brings the bytes of a fetch.
     ///
     /// # Errors
     /// `Upstream` when the length is not what was asked for.
-    pub fn supply(&mut self, _id: u32, _bytes: Bytes) -> Result<()> {
-        Err(Error::internal("being built"))
+    pub fn supply(&mut self, id: u32, bytes: Bytes) -> Result<()> {
+        let fetch =
+            self.fetches.get_mut(id as usize).ok_or_else(|| Error::internal(format!("no fetch has the id {id}")))?;
+        if bytes.len() as u64 != fetch.0.end - fetch.0.start {
+            return Err(Error::upstream(format!(
+                "{} bytes of the index came for the range {:?}",
+                bytes.len(),
+                fetch.0
+            )));
+        }
+        fetch.1 = Some(bytes);
+        Ok(())
     }
 
     /// What this job learnt from the index's head, once it has it.
     pub fn prepared(&self) -> Option<Arc<Prepared>> {
-        None
+        self.prepared.clone()
     }
+
+    fn ask(&self) -> Step {
+        let missing = (0u32..).zip(&self.fetches).filter(|(_, (_, bytes))| bytes.is_none());
+        Step::Fetch(missing.map(|(id, (range, _))| Fetch { id, range: range.clone() }).collect())
+    }
+
+    fn manifest(&self, prepared: &Prepared, package_type: PackageType) -> Result<Response> {
+        let selection = &self.documents.configuration.stream_selection;
+        let (content_type, text) = match package_type {
+            PackageType::Cmaf => (hls::CONTENT_TYPE, hls::multivariant(&prepared.presentation, selection)?),
+            PackageType::Dash => (dash::CONTENT_TYPE, dash::mpd(&prepared.presentation, selection)?),
+        };
+        Ok(self.respond(content_type, CacheClass::VodManifest, vec![Part::Bytes(text.into())]))
+    }
+
+    fn track_file(&self, prepared: &Prepared, name: TrackName, file: TrackFile) -> Result<Response> {
+        let (track, rendition) = prepared.find(name)?;
+        let (content_type, bytes) = match file {
+            TrackFile::Playlist => {
+                let reference = if track.is_video() { None } else { prepared.reference() };
+                (hls::CONTENT_TYPE, hls::media(track, rendition, reference).into())
+            }
+            TrackFile::IframePlaylist if track.is_video() => {
+                (hls::CONTENT_TYPE, hls::iframes(track, &iframes(track, &rendition.segments)).into())
+            }
+            TrackFile::IframePlaylist => {
+                return Err(Error::not_found(format!("track {name} is audio: it has no I-frames")));
+            }
+            TrackFile::Init => {
+                let hevc = match self.documents.configuration.package_type {
+                    PackageType::Cmaf => HevcEntry::Hvc1,
+                    PackageType::Dash => HevcEntry::Stored,
+                };
+                (media_type(track), init::write(track, hevc))
+            }
+            TrackFile::Segment(_) => return Err(Error::internal("a segment is made elsewhere")),
+        };
+        Ok(self.respond(content_type, CacheClass::Immutable, vec![Part::Bytes(bytes)]))
+    }
+
+    fn segment(&mut self, prepared: &Prepared, name: TrackName, number: u32) -> Result<Step> {
+        let (track, rendition) = prepared.find(name)?;
+        let segment = (number as usize).checked_sub(1).and_then(|n| rendition.segments.get(n));
+        let segment = segment.ok_or_else(|| {
+            Error::not_found(format!("track {name} has segments 1 to {}, not {number}", rendition.segments.len()))
+        })?;
+        let wanted = track.blocks(segment.fragments.clone());
+        if wanted.end - wanted.start > limits::MAX_SEGMENT_INDEX_BYTES {
+            return Err(Error::limit(format!("the index has {} bytes for this segment", wanted.end - wanted.start)));
+        }
+        if self.fetches.is_empty() && !wanted.is_empty() {
+            self.fetches = chunks(track, &segment.fragments).into_iter().map(|range| (range, None)).collect();
+            return Ok(self.ask());
+        }
+        let blocks = self.blocks(&wanted)?;
+        let parts = fmp4::write(track, segment, &blocks)?;
+        Ok(Step::Done(self.respond(media_type(track), CacheClass::Immutable, parts)))
+    }
+
+    /// The wanted stretch of the index out of the chunks that came.
+    fn blocks(&self, wanted: &Range<u64>) -> Result<Bytes> {
+        let part = |(range, bytes): &(Range<u64>, Option<Bytes>)| {
+            let (start, end) = (wanted.start.max(range.start), wanted.end.min(range.end));
+            let bytes = bytes.as_ref()?;
+            (start < end).then(|| bytes.slice((start - range.start) as usize..(end - range.start) as usize))
+        };
+        let mut parts = self.fetches.iter().filter_map(part);
+        let first = parts.next().unwrap_or_default();
+        let blocks = match parts.next() {
+            None => first,
+            Some(second) => {
+                let mut whole = Vec::from(first);
+                whole.extend_from_slice(&second);
+                parts.for_each(|p| whole.extend_from_slice(&p));
+                whole.into()
+            }
+        };
+        if blocks.len() as u64 != wanted.end - wanted.start {
+            return Err(Error::internal("the chunks do not hold the blocks of the segment"));
+        }
+        Ok(blocks)
+    }
+
+    fn respond(&self, content_type: &'static str, cache: CacheClass, parts: Vec<Part>) -> Response {
+        let digest = Sha256::new().chain_update(self.tag.to_be_bytes()).chain_update(self.route.to_string()).finalize();
+        let etag = digest.iter().take(16).fold(String::from("\""), |etag, byte| format!("{etag}{byte:02x}")) + "\"";
+        Response { content_type, cache, etag, parts }
+    }
+}
+
+/// CMAF tracks by kind (RFC 4337).
+fn media_type(track: &Track) -> &'static str {
+    if track.is_video() { "video/mp4" } else { "audio/mp4" }
+}
+
+/// Changes whenever a byte of the output may: with the index, the configuration, the documents' names and the format.
+fn tag(documents: &Documents) -> u64 {
+    let configuration = serde_json::to_vec(&*documents.configuration).unwrap_or_default();
+    let asset = &documents.asset;
+    let mut hash = Sha256::new();
+    hash.update(FORMAT_VERSION.to_be_bytes());
+    hash.update(asset.index.digest.as_bytes());
+    for source in &asset.sources {
+        hash.update((source.path.len() as u64).to_be_bytes());
+        hash.update(source.path.as_bytes());
+        hash.update(source.bytes.to_be_bytes());
+        let etag = source.etag.as_deref().unwrap_or_default();
+        hash.update((etag.len() as u64).to_be_bytes());
+        hash.update(etag.as_bytes());
+    }
+    hash.update(configuration);
+    hash.finalize().iter().take(8).fold(0, |tag, byte| tag << 8 | u64::from(*byte))
+}
+
+/// The pieces of the index that hold the blocks of these fragments. The same pieces serve other segments too: a track's
+/// blocks are always divided at the same places.
+fn chunks(track: &Track, wanted: &Range<usize>) -> Vec<Range<u64>> {
+    let wanted = track.blocks(wanted.clone());
+    let mut chunks = Vec::new();
+    let mut current = 0..0;
+    for fragment in &track.fragments {
+        let end = fragment.block_offset + u64::from(fragment.block_bytes);
+        if current.is_empty() {
+            current = fragment.block_offset..end;
+        }
+        current.end = end;
+        if current.end - current.start >= CHUNK_BYTES {
+            if current.end > wanted.start {
+                chunks.push(current.clone());
+            }
+            current = end..end;
+            if end >= wanted.end {
+                return chunks;
+            }
+        }
+    }
+    if !current.is_empty() && current.end > wanted.start {
+        chunks.push(current);
+    }
+    chunks
 }

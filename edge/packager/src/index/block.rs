@@ -145,7 +145,10 @@ impl Block {
         let mut total = 0u64;
         for _ in 0..count {
             let size = r.varint().map_err(short)?;
-            let size = u32::try_from(size).ok().filter(|s| *s <= limits::MAX_SAMPLE_BYTES).ok_or_else(|| bad("a huge sample"))?;
+            let size = u32::try_from(size)
+                .ok()
+                .filter(|s| *s <= limits::MAX_SAMPLE_BYTES)
+                .ok_or_else(|| bad("a huge sample"))?;
             total += u64::from(size);
             self.samples.push(Sample { size, duration, composition_offset: 0, sync });
         }
@@ -179,7 +182,12 @@ impl Block {
         Ok(r.rest())
     }
 
-    fn read_extents(&mut self, r: &mut Reader<'_>, bad: &impl Fn(&str) -> Error, short: &impl Fn(ShortRead) -> Error) -> Result<()> {
+    fn read_extents(
+        &mut self,
+        r: &mut Reader<'_>,
+        bad: &impl Fn(&str) -> Error,
+        short: &impl Fn(ShortRead) -> Error,
+    ) -> Result<()> {
         let count = r.varint().map_err(short)?;
         if count > r.left() as u64 {
             return Err(bad("too many extents"));
@@ -190,7 +198,9 @@ impl Block {
             let samples = r.varint().map_err(short)?;
             let gap = r.zigzag().map_err(short)?;
             let own = usize::try_from(samples).ok().and_then(|n| rest.split_at_checked(n));
-            let Some((own, after)) = own.filter(|(own, _)| !own.is_empty()) else { return Err(bad("extents that miss samples")) };
+            let Some((own, after)) = own.filter(|(own, _)| !own.is_empty()) else {
+                return Err(bad("extents that miss samples"));
+            };
             rest = after;
             let bytes = own.iter().map(|s| u64::from(s.size)).sum::<u64>();
             let start = at.checked_add_signed(gap).ok_or_else(|| bad("an extent out of range"))?;
@@ -219,7 +229,8 @@ fn read_runs(r: &mut Reader<'_>, samples: &mut [Sample], set: impl Fn(&mut Sampl
 /// # Errors
 /// `BadSource` when they do not.
 pub fn read_stretches(data: &mut Reader<'_>, size: u32, out: &mut Vec<Stretch>) -> Result<()> {
-    let bad = || Error::bad_source(format!("index: the stretches before byte {} do not cover their sample", data.position()));
+    let bad =
+        || Error::bad_source(format!("index: the stretches before byte {} do not cover their sample", data.position()));
     out.clear();
     let mut r = data.clone();
     let first = r.varint().map_err(|_| bad())?;

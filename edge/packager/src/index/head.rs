@@ -7,6 +7,7 @@ use bytes::Bytes;
 use crate::bytes::Reader;
 use crate::bytes::reader::ShortRead;
 use crate::bytes::writer::Writer;
+pub use crate::codec::VideoRange;
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::route::{TrackKind, TrackName};
@@ -115,29 +116,6 @@ pub struct Video {
     pub cea708: Vec<u8>,
 }
 
-/// Dynamic range as HLS names it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum VideoRange {
-    /// Standard.
-    #[default]
-    Sdr,
-    /// SMPTE ST 2084.
-    Pq,
-    /// ARIB STD-B67.
-    Hlg,
-}
-
-impl VideoRange {
-    /// The value of HLS VIDEO-RANGE.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Sdr => "SDR",
-            Self::Pq => "PQ",
-            Self::Hlg => "HLG",
-        }
-    }
-}
-
 /// An audio track.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Audio {
@@ -210,7 +188,9 @@ impl Track {
 
     /// About how many bytes of memory it holds.
     fn memory(&self) -> usize {
-        self.fragments.capacity() * size_of::<Fragment>() + self.sample_entries.iter().map(Bytes::len).sum::<usize>() + 1024
+        self.fragments.capacity() * size_of::<Fragment>()
+            + self.sample_entries.iter().map(Bytes::len).sum::<usize>()
+            + 1024
     }
 }
 
@@ -254,7 +234,9 @@ impl Head {
     pub fn read(data: &[u8], index_bytes: u64) -> Result<Self> {
         read_head(data, index_bytes).map_err(|e| match e {
             Broken::Short(e) => Error::bad_source(format!("index: {e}")),
-            Broken::Value(what, at) => Error::bad_source(format!("index: {what} before byte {at} of the head is out of range")),
+            Broken::Value(what, at) => {
+                Error::bad_source(format!("index: {what} before byte {at} of the head is out of range"))
+            }
         })
     }
 }

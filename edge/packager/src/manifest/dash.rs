@@ -27,7 +27,9 @@ type Xml = Writer<Vec<u8>>;
 pub fn mpd(presentation: &Presentation, selection: &StreamSelection) -> Result<String> {
     let videos = presentation.videos(selection);
     if videos.is_empty() && presentation.has_video() {
-        return Err(Error::not_found("the stream selection of this configuration leaves no video rendition of this asset"));
+        return Err(Error::not_found(
+            "the stream selection of this configuration leaves no video rendition of this asset",
+        ));
     }
     let audios = presentation.audios();
     let ends = videos.iter().map(|v| v.track).chain(audios.iter().map(|a| a.track));
@@ -47,7 +49,8 @@ pub fn mpd(presentation: &Presentation, selection: &StreamSelection) -> Result<S
             ("minBufferTime", buffer.as_str()),
         ])
         .write_inner_content(|xml| {
-            let period = xml.create_element("Period").with_attributes([("id", "0"), ("start", "PT0S"), ("duration", &duration)]);
+            let period =
+                xml.create_element("Period").with_attributes([("id", "0"), ("start", "PT0S"), ("duration", &duration)]);
             period.write_inner_content(|xml| {
                 let mut id = 0;
                 for set in group(videos, |a, b| family(a.track) == family(b.track) && a.media.range == b.media.range) {
@@ -279,7 +282,8 @@ fn write_template(xml: &mut Xml, presentation: &Presentation, track: &Track, ren
         ("media", format!("{tag:016x}/$RepresentationID$/$Number$.m4s")),
         ("startNumber", "1".to_owned()),
     ];
-    let element = xml.create_element("SegmentTemplate").with_attributes(attributes.iter().map(|(k, v)| (*k, v.as_str())));
+    let element =
+        xml.create_element("SegmentTemplate").with_attributes(attributes.iter().map(|(k, v)| (*k, v.as_str())));
     element.write_inner_content(|xml| {
         xml.create_element("SegmentTimeline").write_inner_content(|xml| write_timeline(xml, &rendition.segments))?;
         Ok(())

@@ -28,7 +28,9 @@ struct Group<'a> {
 pub fn multivariant(presentation: &Presentation, selection: &StreamSelection) -> Result<String> {
     let videos = presentation.videos(selection);
     if videos.is_empty() && presentation.has_video() {
-        return Err(Error::not_found("the stream selection of this configuration leaves no video rendition of this asset"));
+        return Err(Error::not_found(
+            "the stream selection of this configuration leaves no video rendition of this asset",
+        ));
     }
     let groups = group_audio(presentation.audios());
     let captions = captions(&videos);
@@ -40,7 +42,8 @@ pub fn multivariant(presentation: &Presentation, selection: &StreamSelection) ->
         write_group(&mut out, presentation, group);
     }
     for channel in &captions {
-        let name = if let Some(n) = channel.strip_prefix("SERVICE") { format!("Captions {n}") } else { channel.clone() };
+        let name =
+            if let Some(n) = channel.strip_prefix("SERVICE") { format!("Captions {n}") } else { channel.clone() };
         let _ = writeln!(
             out,
             "#EXT-X-MEDIA:TYPE=CLOSED-CAPTIONS,GROUP-ID=\"cc\",NAME=\"{name}\",DEFAULT=NO,AUTOSELECT=YES,INSTREAM-ID=\"{channel}\""
@@ -88,7 +91,9 @@ fn group_audio(audios: Vec<Item<'_, Audio>>) -> Vec<Group<'_>> {
     let mut groups: Vec<Group<'_>> = Vec::new();
     for audio in audios {
         let channels = audio.media.hls_channels();
-        let same = |t: &Track| (&t.language, &t.label, &t.role) == (&audio.track.language, &audio.track.label, &audio.track.role);
+        let same = |t: &Track| {
+            (&t.language, &t.label, &t.role) == (&audio.track.language, &audio.track.label, &audio.track.role)
+        };
         let fitting = groups.iter_mut().find(|g| {
             g.codec == audio.track.codec && g.channels == channels && !g.members.iter().any(|m| same(m.track))
         });
@@ -108,7 +113,9 @@ impl Group<'_> {
     fn default_member(&self) -> usize {
         let role = |m: &Item<'_, Audio>| m.track.role.clone().unwrap_or_default();
         let main = self.members.iter().position(|m| role(m) == "main");
-        let plain = || self.members.iter().position(|m| !matches!(role(m).as_str(), "description" | "commentary" | "alternate"));
+        let plain = || {
+            self.members.iter().position(|m| !matches!(role(m).as_str(), "description" | "commentary" | "alternate"))
+        };
         main.or_else(plain).unwrap_or(0)
     }
 }
@@ -132,12 +139,8 @@ fn write_group(out: &mut String, presentation: &Presentation, group: &Group<'_>)
         if let Some(characteristics) = characteristics(track.role.as_deref()) {
             let _ = write!(out, ",CHARACTERISTICS=\"{characteristics}\"");
         }
-        let _ = writeln!(
-            out,
-            ",CHANNELS=\"{}\",URI=\"{}\"",
-            group.channels,
-            url(presentation, track, TrackFile::Playlist)
-        );
+        let _ =
+            writeln!(out, ",CHANNELS=\"{}\",URI=\"{}\"", group.channels, url(presentation, track, TrackFile::Playlist));
     }
 }
 
@@ -155,7 +158,13 @@ fn quotable(text: &str) -> String {
     text.chars().map(|c| if c == '"' || c.is_control() { '\'' } else { c }).collect()
 }
 
-fn write_variant(out: &mut String, presentation: &Presentation, video: &Item<'_, Video>, group: &Group<'_>, captions: &str) {
+fn write_variant(
+    out: &mut String,
+    presentation: &Presentation,
+    video: &Item<'_, Video>,
+    group: &Group<'_>,
+    captions: &str,
+) {
     let audio_peak = group.members.iter().map(|m| m.rendition.peak_bandwidth).max().unwrap_or(0);
     let audio_average = group.members.iter().map(|m| m.rendition.average_bandwidth).max().unwrap_or(0);
     let _ = write!(

@@ -125,7 +125,10 @@ mod tests {
     #[test]
     fn no_common_set_is_refused_with_the_first_two_times() {
         let error = common(&[rendition("a.mp4", 10, &[0, 20, 40]), rendition("b.mp4", 10, &[0, 25, 45])]).unwrap_err();
-        assert!(error.message().contains("a.mp4 has one at 2.000000 s, b.mp4 has its nearest at 2.500000 s"), "{error}");
+        assert!(
+            error.message().contains("a.mp4 has one at 2.000000 s, b.mp4 has its nearest at 2.500000 s"),
+            "{error}"
+        );
         // A rendition of a single group of pictures has nothing to disagree with.
         assert_eq!(common(&[rendition("a", 10, &[0, 20]), rendition("b", 10, &[0])]).unwrap().len(), 1);
     }

@@ -37,7 +37,8 @@ pub fn place(edits: &[Edit], movie_timescale: u32, timescale: u32) -> (Placement
     }
     if !plain {
         let count = edits.len();
-        let warning = format!("its {count} edits are no single stretch at normal speed; the media play on from the first one");
+        let warning =
+            format!("its {count} edits are no single stretch at normal speed; the media play on from the first one");
         return (placement, Some(warning));
     }
     // A duration of 0 stands for all of the media: in fragmented files, and in files by careless writers.

@@ -93,16 +93,23 @@ fn read_track(
         let (_, flags, mut reader) = trun.full()?;
         let count = reader.u32().map_err(trun.short())? as usize;
         if count > room - samples.len() {
-            return Err(trun.over_limit(format!("sample_count {count}: the track has more than {} samples", limits::MAX_TRACK_SAMPLES)));
+            return Err(trun.over_limit(format!(
+                "sample_count {count}: the track has more than {} samples",
+                limits::MAX_TRACK_SAMPLES
+            )));
         }
         let width = 4 * (flags >> 8 & 0xf).count_ones() as usize;
         if flags & 0x1 != 0 {
             let offset = i64::from(reader.u32().map_err(trun.short())? as i32);
-            at = base.checked_add_signed(offset).ok_or_else(|| trun.bad(format!("data_offset {offset} leaves the file")))?;
+            at = base
+                .checked_add_signed(offset)
+                .ok_or_else(|| trun.bad(format!("data_offset {offset} leaves the file")))?;
         }
         let first_flags = if flags & 0x4 != 0 { Some(reader.u32().map_err(trun.short())?) } else { None };
         if count.checked_mul(width).is_none_or(|n| n > reader.left()) {
-            return Err(trun.bad(format!("{count} entries of {width} bytes are announced, {} bytes are there", reader.left())));
+            return Err(
+                trun.bad(format!("{count} entries of {width} bytes are announced, {} bytes are there", reader.left()))
+            );
         }
         if width == 0 && u64::from(size) * count as u64 > file_bytes {
             return Err(trun.bad(format!("{count} samples of {size} bytes, the file has {file_bytes} bytes")));
@@ -117,7 +124,11 @@ fn read_track(
             let composition_offset = field(0x800, 0)? as i32;
             let sample_flags = first_flags.filter(|_| number == 0).unwrap_or(entry_flags);
             if size > limits::MAX_SAMPLE_BYTES {
-                return Err(trun.over_limit(format!("sample {} has {size} bytes, more than {}", number + 1, limits::MAX_SAMPLE_BYTES)));
+                return Err(trun.over_limit(format!(
+                    "sample {} has {size} bytes, more than {}",
+                    number + 1,
+                    limits::MAX_SAMPLE_BYTES
+                )));
             }
             let end = at.checked_add(u64::from(size)).filter(|end| *end <= file_bytes).ok_or_else(|| {
                 trun.bad(format!(

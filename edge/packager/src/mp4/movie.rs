@@ -216,8 +216,18 @@ impl<'a> Track<'a> {
             },
             None => Vec::new(),
         };
-        let track =
-            Self { id, handler, timescale, language, extended_language, name, matrix, edits, sample_entries, sample_table: stbl };
+        let track = Self {
+            id,
+            handler,
+            timescale,
+            language,
+            extended_language,
+            name,
+            matrix,
+            edits,
+            sample_entries,
+            sample_table: stbl,
+        };
         Ok(ReadTrack::Media(std::boxed::Box::new(track)))
     }
 }
@@ -235,7 +245,9 @@ fn read_sample_entries<'a>(stsd: &Box<'a>) -> Result<Vec<SampleEntry<'a>>> {
         let start = (entry.offset - stsd.content_offset) as usize;
         let bytes = stsd.content.get(start..start + header + entry.content.len()).unwrap_or_default();
         if bytes.len() > limits::MAX_SAMPLE_ENTRY_BYTES {
-            return Err(entry.over_limit(format!("the sample entry has more than {} bytes", limits::MAX_SAMPLE_ENTRY_BYTES)));
+            return Err(
+                entry.over_limit(format!("the sample entry has more than {} bytes", limits::MAX_SAMPLE_ENTRY_BYTES))
+            );
         }
         entries.push(SampleEntry { kind: entry.kind, bytes, header, offset: entry.offset });
     }
@@ -283,5 +295,6 @@ fn handler_name(bytes: &[u8]) -> Option<String> {
         _ => bytes.split(|b| *b == 0).next().unwrap_or_default(),
     };
     let name = core::str::from_utf8(bytes).ok()?.trim();
-    (!name.is_empty() && name.len() <= limits::MAX_LABEL_BYTES && !name.contains(|c: char| c.is_control())).then(|| name.to_owned())
+    (!name.is_empty() && name.len() <= limits::MAX_LABEL_BYTES && !name.contains(|c: char| c.is_control()))
+        .then(|| name.to_owned())
 }

@@ -45,7 +45,11 @@ pub fn read(stbl: &Box<'_>, file_bytes: u64) -> Result<Table> {
     for number in 0..sizes.count() {
         let size = sizes.get(number);
         if size > limits::MAX_SAMPLE_BYTES {
-            return Err(stbl.over_limit(format!("sample {} has {size} bytes, more than {}", number + 1, limits::MAX_SAMPLE_BYTES)));
+            return Err(stbl.over_limit(format!(
+                "sample {} has {size} bytes, more than {}",
+                number + 1,
+                limits::MAX_SAMPLE_BYTES
+            )));
         }
         let Some((offset, description)) = chunks.place(size) else {
             return Err(stbl.bad(format!("stsc and stco place only {number} of {} samples", sizes.count())));
@@ -60,7 +64,10 @@ pub fn read(stbl: &Box<'_>, file_bytes: u64) -> Result<Table> {
         }
         total = total.saturating_add(u64::from(size));
         if total > file_bytes {
-            return Err(stbl.bad(format!("the samples up to number {} have {total} bytes, the file has {file_bytes}", number + 1)));
+            return Err(stbl.bad(format!(
+                "the samples up to number {} have {total} bytes, the file has {file_bytes}",
+                number + 1
+            )));
         }
         let Some(duration) = durations.next() else {
             return Err(stts.bad(format!("it gives a duration to {number} of {} samples", sizes.count())));

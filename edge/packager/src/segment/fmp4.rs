@@ -99,9 +99,10 @@ fn totals(fragments: &[Fragment]) -> (u64, u64) {
 pub fn length(track: &Track, segment: &Segment) -> u64 {
     let layout = Layout::of(track);
     let groups = groups(track, segment).filter_map(|group| track.fragments.get(group));
-    groups.map(totals).filter(|(samples, _)| *samples > 0).fold(STYP.len() as u64, |length, (samples, bytes)| {
-        length + layout.moof_bytes(samples) + MDAT_HEADER + bytes
-    })
+    groups
+        .map(totals)
+        .filter(|(samples, _)| *samples > 0)
+        .fold(STYP.len() as u64, |length, (samples, bytes)| length + layout.moof_bytes(samples) + MDAT_HEADER + bytes)
 }
 
 /// The byte ranges in a segment of video that hold a `moof` and the key frame it begins with, one per fragment, each with
@@ -140,7 +141,10 @@ pub fn write(track: &Track, segment: &Segment, blocks: &[u8]) -> Result<Vec<Part
             continue;
         }
         if samples > limits::MAX_SEGMENT_SAMPLES as u64 {
-            return Err(Error::limit(format!("a fragment has {samples} samples, more than {}", limits::MAX_SEGMENT_SAMPLES)));
+            return Err(Error::limit(format!(
+                "a fragment has {samples} samples, more than {}",
+                limits::MAX_SEGMENT_SAMPLES
+            )));
         }
         let moof_bytes = layout.moof_bytes(samples);
         header.reserve((moof_bytes + MDAT_HEADER) as usize);

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 
 use crate::bytes::writer::Writer;
-use crate::index::{Track, entry};
 use crate::index::head::Media;
+use crate::index::{Track, entry};
 use crate::mp4::movie::IDENTITY_MATRIX;
 
 /// Which name HEVC sample entries get.
@@ -133,7 +133,8 @@ fn media(out: &mut Vec<u8>, track: &Track, hevc: HevcEntry) {
                 for entry in &track.sample_entries {
                     let start = b.len();
                     b.extend_from_slice(entry);
-                    if hevc == HevcEntry::Hvc1 && entry::renames_to_hvc1(track)
+                    if hevc == HevcEntry::Hvc1
+                        && entry::renames_to_hvc1(track)
                         && let Some(kind) = b.get_mut(start + 4..start + 8)
                     {
                         kind.copy_from_slice(b"hvc1");

@@ -167,7 +167,10 @@ impl FileReader {
     /// `BadSource` when there was no `moov`.
     pub fn finish(self) -> Result<(Vec<SourceTrack>, Vec<String>)> {
         if !self.movie_seen {
-            return Err(Error::bad_source(format!("no moov box in {} bytes: not an MP4 file, or one that was cut off", self.file_bytes)));
+            return Err(Error::bad_source(format!(
+                "no moov box in {} bytes: not an MP4 file, or one that was cut off",
+                self.file_bytes
+            )));
         }
         Ok((self.tracks, self.warnings))
     }
@@ -224,11 +227,17 @@ impl FileReader {
         for fragment in fragment::read(moof, &self.extends, self.file_bytes, room)? {
             self.total = self.total.saturating_add(fragment.samples.iter().map(|s| u64::from(s.size)).sum());
             if self.total > self.file_bytes {
-                return Err(moof.bad(format!("the samples so far have {} bytes, the file has {}", self.total, self.file_bytes)));
+                return Err(
+                    moof.bad(format!("the samples so far have {} bytes, the file has {}", self.total, self.file_bytes))
+                );
             }
             let Some(track) = self.tracks.iter_mut().find(|t| t.id == fragment.track_id) else { continue };
             if track.samples.len() + fragment.samples.len() > limits::MAX_TRACK_SAMPLES {
-                return Err(moof.over_limit(format!("track {} has more than {} samples", track.id, limits::MAX_TRACK_SAMPLES)));
+                return Err(moof.over_limit(format!(
+                    "track {} has more than {} samples",
+                    track.id,
+                    limits::MAX_TRACK_SAMPLES
+                )));
             }
             if let Some(warning) = track.append(fragment)? {
                 self.warn(warning);
@@ -274,7 +283,10 @@ impl SourceTrack {
         if self.samples.is_empty() {
             self.first_decode_time = fragment.decode_time.unwrap_or(0);
             if self.first_decode_time > i64::MAX as u64 / 4 {
-                return Err(Error::bad_source(format!("{}: baseMediaDecodeTime {} is out of range", fragment.place, self.first_decode_time)));
+                return Err(Error::bad_source(format!(
+                    "{}: baseMediaDecodeTime {} is out of range",
+                    fragment.place, self.first_decode_time
+                )));
             }
         } else if let Some(time) = fragment.decode_time
             && let Some(sample) = self.samples.last_mut()
@@ -286,11 +298,16 @@ impl SourceTrack {
                     self.duration = self.duration - u64::from(sample.duration) + u64::from(duration);
                     sample.duration = duration;
                     if gap.unsigned_abs() > u128::from(self.timescale) {
-                        warning = Some(format!("track {id}: {place}: decoding time jumps by {gap} ticks of 1/{} s", self.timescale));
+                        warning = Some(format!(
+                            "track {id}: {place}: decoding time jumps by {gap} ticks of 1/{} s",
+                            self.timescale
+                        ));
                     }
                 }
                 None => {
-                    warning = Some(format!("track {id}: {place}: decoding time {time} is {gap} ticks off; the fragment was put at the end"));
+                    warning = Some(format!(
+                        "track {id}: {place}: decoding time {time} is {gap} ticks off; the fragment was put at the end"
+                    ));
                 }
             }
         }

@@ -1,0 +1,152 @@
+//! Packages files on disk into a folder of playlists, MPD and segments: the whole core without a server.
+//!
+//! ```text
+//! cargo run --example package -- OUT SECONDS FILE...
+//! ```
+
+use std::error::Error;
+use std::fs;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use packager::config::{Asset, IndexObject, PackageType, PackagingConfiguration, SourceObject, StreamSelection};
+use packager::ingest::{Description, IndexedAsset, Indexer, IngestStep, SourceFile};
+use packager::job::{Documents, Job, Step};
+use packager::response::Part;
+use packager::route::Route;
+use sha2::{Digest, Sha256};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let usage = "usage: package OUT SECONDS FILE...";
+    let out = arguments.next().ok_or(usage)?;
+    let seconds = arguments.next().ok_or(usage)?.parse()?;
+    let files: Vec<String> = arguments.collect();
+    let opened = files.iter().map(fs::File::open).collect::<Result<Vec<_>, _>>()?;
+    let sizes = opened.iter().map(|f| f.metadata().map(|m| m.len())).collect::<Result<Vec<_>, _>>()?;
+
+    let sources = files.iter().zip(&sizes).map(|(path, &bytes)| SourceFile {
+        path: path.clone(),
+        bytes,
+        description: Description::default(),
+    });
+    let started = std::time::Instant::now();
+    let mut indexer = Indexer::new(sources.collect())?;
+    let indexed: IndexedAsset = loop {
+        match indexer.step()? {
+            IngestStep::Read { source, range } => {
+                let mut bytes = vec![0; usize::try_from(range.end - range.start)?];
+                opened[source].read_exact_at(&mut bytes, range.start)?;
+                indexer.supply(bytes.into())?;
+            }
+            IngestStep::Done(indexed) => break indexed,
+        }
+    };
+    let samples: u64 = indexed.tracks.iter().map(|t| t.samples).sum();
+    println!(
+        "indexed {} bytes in {:?}: index {} bytes ({:.2} a sample, head {} bytes, {:.3} % of the media), {} ms",
+        sizes.iter().sum::<u64>(),
+        started.elapsed(),
+        indexed.index.len(),
+        indexed.index.len() as f64 / samples.max(1) as f64,
+        indexed.head_bytes,
+        100.0 * indexed.index.len() as f64 / sizes.iter().sum::<u64>() as f64,
+        indexed.duration_ms
+    );
+    indexed.tracks.iter().for_each(|t| println!("{}", serde_json::to_string(t).unwrap_or_default()));
+    indexed.warnings.iter().for_each(|w| println!("warning: {w}"));
+
+    for package_type in [PackageType::Cmaf, PackageType::Dash] {
+        let configuration = PackagingConfiguration {
+            name: package_type.as_str().to_lowercase(),
+            packaging_group: "g".into(),
+            package_type,
+            segment_duration_seconds: seconds,
+            manifest_name: "index".into(),
+            stream_selection: StreamSelection::default(),
+        };
+        let asset = Asset {
+            name: "a".into(),
+            packaging_group: "g".into(),
+            index: IndexObject {
+                path: "a.idx".into(),
+                bytes: indexed.index.len() as u64,
+                head_bytes: indexed.head_bytes,
+                digest: Sha256::digest(&indexed.index).iter().map(|b| format!("{b:02x}")).collect(),
+            },
+            sources: files
+                .iter()
+                .zip(&sizes)
+                .map(|(f, &bytes)| SourceObject { path: f.clone(), bytes, etag: None })
+                .collect(),
+        };
+        let documents = Documents { configuration: Arc::new(configuration), asset: Arc::new(asset) };
+        let base = format!("/vod/v1/g/a/{}/", documents.configuration.name);
+        let mut wanted = vec![format!("{base}index.{}", package_type.manifest_extension())];
+        let mut made = 0;
+        while let Some(url) = wanted.pop() {
+            let body = get(&url, &documents, &indexed.index, &opened)?;
+            made += 1;
+            let path = Path::new(&out).join(url.trim_start_matches('/'));
+            fs::create_dir_all(path.parent().ok_or("a path without a folder")?)?;
+            fs::write(&path, &body)?;
+            let folder = url.rsplit_once('/').map_or("", |(folder, _)| folder);
+            if url.ends_with(".m3u8") {
+                let text = String::from_utf8(body)?;
+                let uris = text.lines().filter(|l| !l.starts_with('#') && *l != "gap.m4s").map(str::to_owned);
+                let quoted = text.split("URI=\"").skip(1).filter_map(|t| t.split('"').next()).map(str::to_owned);
+                let found = uris.chain(quoted).map(|uri| format!("{folder}/{uri}"));
+                let found: Vec<String> = found.filter(|u| !wanted.contains(u)).collect();
+                wanted.extend(found);
+            } else if url.ends_with(".mpd") {
+                let text = String::from_utf8(body)?;
+                let tag = text
+                    .split("initialization=\"")
+                    .nth(1)
+                    .and_then(|t| t.split('/').next())
+                    .unwrap_or_default()
+                    .to_owned();
+                for track in indexed.tracks.iter().map(|t| &t.name) {
+                    wanted.push(format!("{folder}/{tag}/{track}/init.mp4"));
+                    for number in 1.. {
+                        let url = format!("{folder}/{tag}/{track}/{number}.m4s");
+                        if get(&url, &documents, &indexed.index, &opened).is_err() {
+                            break;
+                        }
+                        wanted.push(url);
+                    }
+                }
+            }
+        }
+        println!("{base}index.{}: {made} files", package_type.manifest_extension());
+    }
+    Ok(())
+}
+
+fn get(url: &str, documents: &Documents, index: &[u8], sources: &[fs::File]) -> Result<Vec<u8>, Box<dyn Error>> {
+    let mut job = Job::new(Route::parse(url)?, documents.clone(), None)?;
+    let response = loop {
+        match job.step()? {
+            Step::Fetch(fetches) => {
+                for fetch in fetches {
+                    let bytes = &index[fetch.range.start as usize..fetch.range.end as usize];
+                    job.supply(fetch.id, bytes.to_vec().into())?;
+                }
+            }
+            Step::Done(response) => break response,
+        }
+    };
+    let mut body = Vec::new();
+    for part in &response.parts {
+        match part {
+            Part::Bytes(bytes) => body.extend_from_slice(bytes),
+            Part::Source { source, range } => {
+                let start = body.len();
+                body.resize(start + (range.end - range.start) as usize, 0);
+                sources[usize::from(*source)].read_exact_at(&mut body[start..], range.start)?;
+            }
+        }
+    }
+    Ok(body)
+}

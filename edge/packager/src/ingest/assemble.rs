@@ -1,0 +1,265 @@
+//! From a plan and what its samples told to the bytes of an index.
+
+use super::plan::{self, Plan};
+use super::scan::Scanned;
+use super::{IndexedAsset, SourceFile, TrackSummary, language};
+use crate::codec;
+use crate::error::{Error, Result};
+use crate::index::block::{self, Extent, Sample};
+use crate::index::head::{Audio, Media, SyncLayout, Video};
+use crate::index::{Fragment, Head, Track};
+use crate::limits;
+use crate::media::sample;
+use crate::media::time::{Instant, gcd};
+
+/// Writes the index.
+///
+/// # Errors
+/// `Limit` when a track is scattered over too many places, or the index becomes too large.
+pub fn write(
+    files: &[SourceFile],
+    plan: &Plan,
+    scanned: Vec<Scanned>,
+    warnings: &mut Vec<String>,
+) -> Result<IndexedAsset> {
+    let mut head = Head { seconds: plan.seconds.clone(), tracks: Vec::new() };
+    let mut blocks = Vec::new();
+    for (track, scanned) in plan.tracks.iter().zip(scanned) {
+        let file = files.get(track.source);
+        if scanned.broken > 0 {
+            warnings.push(format!(
+                "{}: track {}: the headers of {} slices or frames could not be read; they would stay clear under encryption",
+                file.map_or("", |f| f.path.as_str()),
+                track.media.id,
+                scanned.broken
+            ));
+        }
+        let mut written = describe(track, file, !scanned.counts.is_empty());
+        write_blocks(&mut written, track, scanned, &mut blocks)
+            .map_err(|e| e.context(file.map_or("", |f| f.path.as_str())))?;
+        head.tracks.push(written);
+    }
+    check_durations(plan, warnings);
+    let mut index = head.write();
+    let head_bytes = index.len() as u64;
+    if head_bytes > limits::MAX_HEAD_BYTES || head_bytes + blocks.len() as u64 > limits::MAX_INDEX_BYTES {
+        return Err(Error::limit(format!("the index would have {} bytes", head_bytes + blocks.len() as u64)));
+    }
+    index.append(&mut blocks);
+    let ends = head.tracks.iter().map(|t| Instant { ticks: t.end as i64, timescale: t.timescale }.in_timescale(1000));
+    let duration_ms = ends.max().unwrap_or(0).unsigned_abs();
+    let tracks = head.tracks.iter().map(summarise).collect();
+    Ok(IndexedAsset { index, head_bytes, duration_ms, tracks, warnings: Vec::new() })
+}
+
+/// Renditions of one length end together; half a second apart is more than a rounded last frame.
+fn check_durations(plan: &Plan, warnings: &mut Vec<String>) {
+    let end = |t: &plan::Track| Instant { ticks: t.end as i64, timescale: t.media.timescale }.in_timescale(1000);
+    let shortest = plan.tracks.iter().min_by_key(|t| end(t));
+    let longest = plan.tracks.iter().max_by_key(|t| end(t));
+    if let (Some(shortest), Some(longest)) = (shortest, longest)
+        && end(longest) - end(shortest) > 500
+    {
+        warnings.push(format!(
+            "track {} ends {} ms before track {}",
+            shortest.name,
+            end(longest) - end(shortest),
+            longest.name
+        ));
+    }
+}
+
+/// Everything of a track but its fragments.
+fn describe(track: &plan::Track, file: Option<&SourceFile>, stretches: bool) -> Track {
+    let samples = &track.media.samples;
+    let first_duration = samples.first().map_or(0, |s| s.duration);
+    let constant = samples.iter().all(|s| s.duration == first_duration);
+    let unit = samples.iter().fold(0, |unit, s| gcd(gcd(unit, s.duration), s.composition_offset.unsigned_abs())).max(1);
+    let config = track.entries.first().map(|(_, config)| config);
+    let description = file.map(|f| f.description.clone()).unwrap_or_default();
+    let language = description.language.as_deref().or(track.media.language.as_deref()).and_then(language::tag);
+    let label = description
+        .label
+        .or_else(|| if track.is_video() { None } else { language.as_deref().and_then(language::name) });
+    let bytes = samples.iter().map(|s| u64::from(s.size)).sum();
+    let seconds_end = track.end.max(1);
+    let supplemental = config.and_then(codec::Config::video).and_then(|v| v.supplemental_codecs.clone());
+    Track {
+        name: track.name,
+        source: track.source as u16,
+        timescale: track.media.timescale,
+        unit,
+        edit_media_time: track.edit_media_time,
+        end: track.end,
+        constant_duration: constant.then_some(first_duration),
+        composition: samples.iter().any(|s| s.composition_offset != 0),
+        sync: sync_layout(track),
+        closed: track.closed,
+        stretches,
+        sample_entries: track.entries.iter().map(|(entry, _)| entry.bytes.clone()).collect(),
+        codec: config.map(|c| c.codecs.clone()).unwrap_or_default(),
+        supplemental_codec: supplemental,
+        language_code: language::code(language.as_deref()),
+        language,
+        label,
+        role: description.role,
+        average_bitrate: bit_rate(bytes, seconds_end, track.media.timescale),
+        peak_bitrate: 0,
+        media: describe_media(track, config),
+        fragments: Vec::with_capacity(track.cuts.len()),
+    }
+}
+
+fn describe_media(track: &plan::Track, config: Option<&codec::Config>) -> Media {
+    if let Some(video) = config.and_then(codec::Config::video) {
+        return Media::Video(Video {
+            width: video.width,
+            height: video.height,
+            aspect: video.pixel_aspect.filter(|(w, h)| *w > 0 && *h > 0).unwrap_or((1, 1)),
+            matrix: track.media.matrix,
+            frame_rate: frame_rate(track),
+            range: video.range,
+            cea608: Vec::new(),
+            cea708: Vec::new(),
+        });
+    }
+    let audio = config.and_then(codec::Config::audio);
+    Media::Audio(Audio {
+        sample_rate: audio.map_or(0, |a| a.sample_rate),
+        channels: audio.map_or(0, |a| a.channels),
+        joc: audio.and_then(|a| a.joc_complexity),
+    })
+}
+
+/// The rate of constant durations (the last one aside), else the average.
+fn frame_rate(track: &plan::Track) -> (u32, u32) {
+    let samples = &track.media.samples;
+    let all_but_last = samples.split_last().map_or(&[][..], |(_, rest)| rest);
+    let duration = samples.first().map_or(0, |s| s.duration);
+    let (rate, scale) = if duration > 0 && all_but_last.iter().all(|s| s.duration == duration) {
+        (u64::from(track.media.timescale), u64::from(duration))
+    } else {
+        // To a thousandth of a frame, as the manifests write it.
+        let frames = u128::from(track.media.timescale) * samples.len() as u128 * 1000;
+        (u64::try_from(frames / u128::from(track.media.duration.max(1))).unwrap_or(u64::MAX), 1000)
+    };
+    let (rate, scale) = (rate.clamp(1, u64::from(u32::MAX)) as u32, scale as u32);
+    let divisor = gcd(rate, scale).max(1);
+    (rate / divisor, scale / divisor)
+}
+
+fn sync_layout(track: &plan::Track) -> SyncLayout {
+    let samples = &track.media.samples;
+    if samples.iter().all(|s| s.sync) {
+        return SyncLayout::All;
+    }
+    let syncs = samples.iter().enumerate().filter(|(_, s)| s.sync).map(|(number, _)| number);
+    // Empty fragments repeat a cut; audio is always all sync, so this compares video only.
+    if syncs.eq(track.cuts.iter().copied()) { SyncLayout::First } else { SyncLayout::Listed }
+}
+
+/// Bits a second.
+fn bit_rate(bytes: u64, ticks: u64, timescale: u32) -> u64 {
+    let bits = u128::from(bytes) * 8 * u128::from(timescale);
+    u64::try_from(bits / u128::from(ticks.max(1))).unwrap_or(u64::MAX)
+}
+
+fn write_blocks(written: &mut Track, track: &plan::Track, scanned: Scanned, out: &mut Vec<u8>) -> Result<()> {
+    let samples = &track.media.samples;
+    let mut time = track.decode_time;
+    let mut stretches = scanned.stretches.as_slice();
+    let mut source = block::Source::default();
+    let ends = track.cuts.iter().skip(1).copied().chain([samples.len()]);
+    for (&first, end) in track.cuts.iter().zip(ends) {
+        let own = samples.get(first..end).unwrap_or_default();
+        fill(&mut source, own);
+        if source.extents.len() > limits::MAX_SEGMENT_EXTENTS {
+            return Err(Error::limit(format!(
+                "track {}: samples {} to {end} lie in {} places, more than {}",
+                track.media.id,
+                first + 1,
+                source.extents.len(),
+                limits::MAX_SEGMENT_EXTENTS
+            )));
+        }
+        source.stretch_counts.clear();
+        source.stretch_counts.extend_from_slice(scanned.counts.get(first..end).unwrap_or_default());
+        let count = source.stretch_counts.iter().map(|c| *c as usize).sum::<usize>();
+        let (of_these, rest) = stretches.split_at_checked(count).unwrap_or((stretches, &[]));
+        stretches = rest;
+        source.stretches.clear();
+        source.stretches.extend_from_slice(of_these);
+
+        let start = out.len();
+        block::write(written, &source, out);
+        let leading = own.first();
+        written.fragments.push(Fragment {
+            samples: own.len() as u32,
+            bytes: own.iter().map(|s| u64::from(s.size)).sum(),
+            decode_time: time,
+            composition_offset: leading.map_or(0, |s| s.composition_offset),
+            first_sample_bytes: if track.is_video() { leading.map_or(0, |s| s.size) } else { 0 },
+            description: leading.map_or(1, |s| s.description),
+            block_offset: 0,
+            block_bytes: (out.len() - start) as u32,
+        });
+        time += own.iter().map(|s| u64::from(s.duration)).sum::<u64>();
+    }
+    written.peak_bitrate = peak(written, time);
+    Ok(())
+}
+
+fn fill(source: &mut block::Source, own: &[sample::Sample]) {
+    source.samples.clear();
+    source.extents.clear();
+    for sample in own {
+        source.samples.push(Sample {
+            size: sample.size,
+            duration: sample.duration,
+            composition_offset: sample.composition_offset,
+            sync: sample.sync,
+        });
+        let range = sample.offset..sample.offset + u64::from(sample.size);
+        match source.extents.last_mut() {
+            Some(last) if last.range.end == range.start => {
+                last.range.end = range.end;
+                last.samples += 1;
+            }
+            _ => source.extents.push(Extent { range, samples: 1 }),
+        }
+    }
+}
+
+/// Most bits a second between two cuts that are at least half a second apart.
+fn peak(track: &Track, end: u64) -> u64 {
+    let ends = track.fragments.iter().skip(1).map(|f| f.decode_time).chain([end]);
+    let rates =
+        track.fragments.iter().zip(ends).filter(|(f, end)| (end - f.decode_time) * 2 >= u64::from(track.timescale));
+    let peak = rates.map(|(f, end)| bit_rate(f.bytes, end - f.decode_time, track.timescale)).max();
+    peak.unwrap_or(0).max(track.average_bitrate)
+}
+
+fn summarise(track: &Track) -> TrackSummary {
+    let (video, audio) = match &track.media {
+        Media::Video(video) => (Some(video), None),
+        Media::Audio(audio) => (None, Some(audio)),
+    };
+    TrackSummary {
+        name: track.name.to_string(),
+        source: usize::from(track.source),
+        kind: if video.is_some() { "video" } else { "audio" },
+        codec: track.codec.clone(),
+        average_bitrate: track.average_bitrate,
+        peak_bitrate: track.peak_bitrate,
+        width: video.map(|v| v.width),
+        height: video.map(|v| v.height),
+        frame_rate: video.map(|v| f64::from(v.frame_rate.0) / f64::from(v.frame_rate.1.max(1))),
+        video_range: video.map(|v| v.range.as_str()),
+        channels: audio.map(Audio::hls_channels),
+        sample_rate: audio.map(|a| a.sample_rate),
+        language: track.language.clone(),
+        label: track.label.clone(),
+        role: track.role.clone(),
+        samples: track.fragments.iter().map(|f| u64::from(f.samples)).sum(),
+    }
+}

@@ -1,0 +1,437 @@
+//! From the tracks of all files to a plan of the asset: which samples are kept, when they are presented, where they are
+//! cut. `docs/time.md` explains the times.
+
+use core::cmp::Ordering;
+
+use super::SourceFile;
+use crate::codec::{self, Config};
+use crate::error::{Error, Result};
+use crate::limits;
+use crate::media::cuts::{self, Cut, Rendition, SyncSample};
+use crate::media::edit::{self, Placement};
+use crate::media::sample::Sample;
+use crate::media::time::Instant;
+use crate::mp4::movie::Handler;
+use crate::route::{TrackKind, TrackName};
+use crate::source::mp4::{OwnedEntry, SourceTrack};
+
+/// Frames of audio that may stand before the presentation starts so that the decoder is primed.
+const PRIMING_FRAMES: usize = 8;
+
+/// A track of the asset.
+#[derive(Debug)]
+pub struct Track {
+    /// Its name in URLs.
+    pub name: TrackName,
+    /// Which source file it is in.
+    pub source: usize,
+    /// As the file has it; `samples` are those that are kept, with composition offsets as they will be written.
+    pub media: SourceTrack,
+    /// The sample entries that samples use, in the order of their new numbers.
+    pub entries: Vec<(OwnedEntry, Config)>,
+    /// Decoding time of the first sample in the output, in ticks.
+    pub decode_time: u64,
+    /// Media time of presentation time 0, in ticks; only audio has one.
+    pub edit_media_time: u64,
+    /// Presentation time of the end, in ticks.
+    pub end: u64,
+    /// Whether no group of pictures needs an earlier one.
+    pub closed: bool,
+    /// First sample of each cut.
+    pub cuts: Vec<usize>,
+    placement: Placement,
+}
+
+/// The asset.
+#[derive(Debug)]
+pub struct Plan {
+    /// Its tracks, in the order of the sources.
+    pub tracks: Vec<Track>,
+    /// For each cut the last whole second at or before it.
+    pub seconds: Vec<u32>,
+}
+
+/// Makes the plan.
+///
+/// # Errors
+/// `Unsupported` when nothing is left to play or a track is encrypted, `BadSource` when the ladder cannot be cut.
+pub fn make(files: &[SourceFile], media: Vec<(usize, SourceTrack)>, warnings: &mut Vec<String>) -> Result<Plan> {
+    let mut tracks = Vec::new();
+    let mut left_out = Vec::new();
+    for (source, media) in media {
+        let file = files.get(source).map_or("", |f| f.path.as_str());
+        let place = format!("{file}: track {}", media.id);
+        match Track::new(source, media) {
+            Ok(mut track) => {
+                let messages = track.trim();
+                warnings.extend(messages.into_iter().map(|m| format!("{place}: {m}")));
+                if track.media.samples.is_empty() {
+                    left_out.push(format!("{place} was left out: it has no samples that can be played"));
+                } else {
+                    tracks.push(track);
+                }
+            }
+            Err(Refusal::Track(error)) => left_out.push(format!("{place} was left out: {error}")),
+            Err(Refusal::Asset(error)) => return Err(error.context(place)),
+        }
+    }
+    if tracks.is_empty() {
+        let reason = if left_out.is_empty() {
+            "the sources have no track of sound or picture".to_owned()
+        } else {
+            left_out.join("; ")
+        };
+        return Err(Error::unsupported(format!("nothing can be played: {reason}")));
+    }
+    warnings.append(&mut left_out);
+    if tracks.len() > limits::MAX_TRACKS {
+        return Err(Error::limit(format!("{} tracks are more than {}", tracks.len(), limits::MAX_TRACKS)));
+    }
+    name(&mut tracks);
+    set_times(&mut tracks);
+    if let Some(long) = tracks.iter().find(|t| t.end / u64::from(t.media.timescale) > limits::MAX_DURATION_SECONDS) {
+        let seconds = long.end / u64::from(long.media.timescale);
+        return Err(Error::limit(format!(
+            "{} lasts {seconds} s, more than {}",
+            long.title(files),
+            limits::MAX_DURATION_SECONDS
+        )));
+    }
+    let seconds = cut(&mut tracks, files, warnings)?;
+    let mut plan = Plan { tracks, seconds };
+    plan.check(files)?;
+    plan.fold_composition();
+    Ok(plan)
+}
+
+/// Why a track cannot be packaged, and how far that reaches.
+enum Refusal {
+    /// The others can be played without it.
+    Track(Error),
+    /// The asset would not be what its owner means.
+    Asset(Error),
+}
+
+fn name(tracks: &mut [Track]) {
+    let (mut video, mut audio) = (0, 0);
+    for track in tracks {
+        let counter = if track.is_video() { &mut video } else { &mut audio };
+        track.name.ordinal = *counter;
+        *counter += 1;
+    }
+}
+
+impl Track {
+    fn new(source: usize, media: SourceTrack) -> Result<Self, Refusal> {
+        let kind = match media.handler {
+            Handler::Video => TrackKind::Video,
+            Handler::Audio => TrackKind::Audio,
+        };
+        let mut track = Self {
+            name: TrackName { kind, ordinal: 0 },
+            source,
+            media,
+            entries: Vec::new(),
+            decode_time: 0,
+            edit_media_time: 0,
+            end: 0,
+            closed: true,
+            cuts: Vec::new(),
+            placement: Placement::default(),
+        };
+        track.read_entries()?;
+        Ok(track)
+    }
+
+    /// Whether it is video.
+    pub fn is_video(&self) -> bool {
+        self.name.kind == TrackKind::Video
+    }
+
+    /// File and track, for messages.
+    fn title(&self, files: &[SourceFile]) -> String {
+        let file = files.get(self.source).map_or("", |f| f.path.as_str());
+        format!("{file} track {}", self.media.id)
+    }
+
+    /// Keeps the sample entries that samples use, numbered anew, and reads what they say.
+    fn read_entries(&mut self) -> Result<(), Refusal> {
+        let mut used: Vec<u32> = Vec::new();
+        for sample in &mut self.media.samples {
+            let at = match used.last() {
+                Some(last) if *last == sample.description => used.len() - 1,
+                _ => used.iter().position(|d| *d == sample.description).unwrap_or(used.len()),
+            };
+            if at == used.len() {
+                if used.len() >= limits::MAX_SAMPLE_ENTRIES {
+                    let message = format!("samples use more than {} sample entries", limits::MAX_SAMPLE_ENTRIES);
+                    return Err(Refusal::Asset(Error::limit(message)));
+                }
+                used.push(sample.description);
+            }
+            sample.description = at as u32 + 1;
+        }
+        for description in if used.is_empty() { &[1][..] } else { &used } {
+            let entry = (*description as usize).checked_sub(1).and_then(|n| self.media.sample_entries.get(n));
+            let entry = entry.ok_or_else(|| {
+                let count = self.media.sample_entries.len();
+                Refusal::Asset(Error::bad_source(format!(
+                    "samples use sample entry {description} of stsd, which has {count}"
+                )))
+            })?;
+            let config = read_entry(self.media.handler, entry)?;
+            self.entries.push((entry.clone(), config));
+        }
+        Ok(())
+    }
+
+    /// Drops what is not presented: before the first sync sample, before the group of pictures that the edit list starts
+    /// in, and after its end.
+    fn trim(&mut self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        let media = &mut self.media;
+        let (placement, warning) = edit::place(&media.edits, media.movie_timescale, media.timescale);
+        warnings.extend(warning);
+        self.placement = placement;
+
+        let mut first = 0;
+        if media.handler == Handler::Video {
+            let leading = media.samples.iter().position(|s| s.sync).unwrap_or(media.samples.len());
+            if leading > 0 {
+                warnings.push(format!("{leading} samples before the first sync sample were left out"));
+            }
+            first = leading;
+            let mut time = i128::from(media.first_decode_time);
+            for (number, sample) in media.samples.iter().enumerate() {
+                let presented = time + i128::from(sample.composition_offset);
+                if sample.sync && number > leading && presented <= i128::from(placement.media_time) {
+                    first = number;
+                }
+                time += i128::from(sample.duration);
+            }
+        }
+        if let Some(end) = placement.media_end {
+            let mut time = i128::from(media.first_decode_time) + i128::from(media.duration);
+            let mut kept = media.samples.len();
+            for sample in media.samples.iter().rev() {
+                time -= i128::from(sample.duration);
+                if time + i128::from(sample.composition_offset) < i128::from(end) {
+                    break;
+                }
+                kept -= 1;
+            }
+            if kept > first {
+                let dropped = media.samples.drain(kept..).map(|s| u64::from(s.duration)).sum::<u64>();
+                media.duration -= dropped;
+            }
+        }
+        self.drop_first(first);
+        warnings
+    }
+
+    fn drop_first(&mut self, count: usize) {
+        let count = count.min(self.media.samples.len());
+        let dropped = self.media.samples.drain(..count).map(|s| u64::from(s.duration)).sum::<u64>();
+        self.media.first_decode_time += dropped;
+        self.media.duration -= dropped;
+    }
+
+    /// Presentation time of a composition time as the edit list says it; may be negative.
+    fn presented(&self, composition: i64) -> Instant {
+        let shift = self.placement.delay.saturating_sub(self.placement.media_time);
+        Instant { ticks: composition.saturating_add(shift), timescale: self.media.timescale }
+    }
+
+    /// Decoding times and samples.
+    fn timed(&self) -> impl Iterator<Item = (i64, &Sample)> {
+        let mut time = i64::try_from(self.media.first_decode_time).unwrap_or(i64::MAX);
+        self.media.samples.iter().map(move |sample| {
+            let own = time;
+            time = time.saturating_add(i64::from(sample.duration));
+            (own, sample)
+        })
+    }
+
+    /// When the first picture or sound is presented.
+    fn first_presented(&self) -> Instant {
+        if self.is_video() {
+            let times = self.timed().map(|(time, s)| time.saturating_add(i64::from(s.composition_offset)));
+            return self.presented(times.min().unwrap_or(0));
+        }
+        let start = self.presented(self.timed().next().map_or(0, |(time, s)| time + i64::from(s.composition_offset)));
+        // What an edit list skips of audio is priming, not sound.
+        let skipped = Instant { ticks: self.placement.delay, timescale: self.media.timescale };
+        if self.placement.media_time > 0 && start.order(skipped) == Ordering::Less { skipped } else { start }
+    }
+}
+
+fn read_entry(handler: Handler, entry: &OwnedEntry) -> Result<Config, Refusal> {
+    let data = entry.bytes.get(entry.header..).unwrap_or_default();
+    let handler = match handler {
+        Handler::Video => codec::Handler::Video,
+        Handler::Audio => codec::Handler::Audio,
+    };
+    let place = format!("sample entry {} at byte {}", entry.kind, entry.offset);
+    let sample_entry = codec::SampleEntry { fourcc: entry.kind.0, handler, data };
+    Config::parse(&sample_entry).map_err(|error| match error.kind {
+        codec::ErrorKind::Encrypted => Refusal::Asset(Error::unsupported(format!(
+            "the media are encrypted ({place}); only clear media can be ingested"
+        ))),
+        codec::ErrorKind::Unsupported(_) => Refusal::Track(Error::unsupported(format!("{place}: {error}"))),
+        codec::ErrorKind::Malformed => {
+            let content = entry.offset + entry.header as u64;
+            Refusal::Asset(Error::bad_source(format!("{place}, content from byte {content}: {error}")))
+        }
+    })
+}
+
+/// Puts the asset's presentation time 0 where the first track starts, and every track in its place after it.
+fn set_times(tracks: &mut [Track]) {
+    let Some(origin) = tracks.iter().map(Track::first_presented).min_by(|a, b| a.order(*b)) else { return };
+    for track in tracks {
+        let shift = -origin.in_timescale(track.media.timescale);
+        let at = |track: &Track, composition: i64| track.presented(composition).ticks.saturating_add(shift);
+        if !track.is_video() {
+            // Frames that end before the presentation starts only prime the decoder; a few are enough for that.
+            let before = track
+                .timed()
+                .take_while(|(time, s)| at(track, time.saturating_add(i64::from(s.duration))) <= 0)
+                .count();
+            track.drop_first(before.saturating_sub(PRIMING_FRAMES));
+        }
+        let composition = track.media.samples.first().map_or(0, |s| i64::from(s.composition_offset));
+        let first = at(track, track.timed().next().map_or(0, |(time, _)| time).saturating_add(composition));
+        track.decode_time = first.max(0).unsigned_abs();
+        track.edit_media_time = (-first).max(0).unsigned_abs();
+        let ends =
+            track.timed().map(|(time, s)| time.saturating_add(i64::from(s.composition_offset)) + i64::from(s.duration));
+        track.end = at(track, ends.max().unwrap_or(0)).max(0).unsigned_abs();
+    }
+}
+
+/// Cuts all tracks; answers the whole second of each cut.
+fn cut(tracks: &mut [Track], files: &[SourceFile], warnings: &mut Vec<String>) -> Result<Vec<u32>> {
+    let renditions: Vec<Rendition> = tracks.iter_mut().filter(|t| t.is_video()).map(|t| t.rendition(files)).collect();
+    if renditions.is_empty() {
+        return Ok(cut_audio_only(tracks));
+    }
+    let cuts = cuts::common(&renditions)?;
+    let reference = &renditions[..1];
+    let times: Vec<Instant> = cuts
+        .iter()
+        .filter_map(|cut| {
+            let first = *cut.samples.first()?;
+            let syncs = &reference.first()?.syncs;
+            let at = syncs.binary_search_by_key(&first, |s| s.sample).ok()?;
+            syncs.get(at).map(|s| s.time)
+        })
+        .collect();
+    let longest = times.windows(2).map(|w| w[1].nanoseconds() - w[0].nanoseconds()).max().unwrap_or(0);
+    if longest > 1_000_000_000 * i64::from(*limits::SEGMENT_SECONDS.end()) {
+        warnings
+            .push(format!("sync samples are up to {} s apart, so segments will be that long", longest / 1_000_000_000));
+    }
+    let mut video = 0;
+    for track in tracks.iter_mut() {
+        if track.is_video() {
+            track.cuts = cuts.iter().filter_map(|c: &Cut| c.samples.get(video).copied()).collect();
+            video += 1;
+        } else {
+            track.cut_at(&times);
+        }
+    }
+    Ok(cuts.iter().map(|c| c.second).collect())
+}
+
+/// Without video every frame of audio could be a cut: one a second is enough for any segment duration.
+fn cut_audio_only(tracks: &mut [Track]) -> Vec<u32> {
+    let seconds = tracks.iter().map(|t| t.end.div_ceil(u64::from(t.media.timescale))).max().unwrap_or(1).max(1) as u32;
+    let times: Vec<Instant> = (0..seconds).map(|s| Instant { ticks: i64::from(s), timescale: 1 }).collect();
+    for track in tracks.iter_mut() {
+        track.cut_at(&times);
+    }
+    (0..seconds).collect()
+}
+
+impl Track {
+    /// Its sync samples, when they are presented, and whether groups of pictures are closed.
+    fn rendition(&mut self, files: &[SourceFile]) -> Rendition {
+        let start = self.decode_time as i64 - self.edit_media_time as i64;
+        let first_time = self.media.first_decode_time as i64;
+        let composition = self.media.samples.first().map_or(0, |s| i64::from(s.composition_offset));
+        let timescale = self.media.timescale;
+        let mut syncs = Vec::new();
+        let mut closed = true;
+        let mut group = i64::MIN;
+        for (number, (time, sample)) in self.timed().enumerate() {
+            let presented = time - first_time + i64::from(sample.composition_offset) - composition + start;
+            if sample.sync {
+                group = presented;
+                syncs.push(SyncSample { sample: number, time: Instant { ticks: presented, timescale } });
+            }
+            closed &= presented >= group;
+        }
+        let count = self.media.samples.len().max(1) as u64;
+        let frame = Instant { ticks: (self.media.duration / count) as i64, timescale };
+        self.closed = closed;
+        Rendition { name: self.title(files), syncs, tolerance: frame.nanoseconds() / 2 }
+    }
+
+    /// Cuts audio at the first frame at or after each time.
+    fn cut_at(&mut self, times: &[Instant]) {
+        let timescale = self.media.timescale;
+        let mut presented = self.decode_time as i64 - self.edit_media_time as i64;
+        let mut samples = self.media.samples.iter();
+        let mut number = 0;
+        let mut cuts = Vec::with_capacity(times.len());
+        for (cut, time) in times.iter().enumerate() {
+            while cut > 0 && (Instant { ticks: presented, timescale }).order(*time) == Ordering::Less {
+                let Some(sample) = samples.next() else { break };
+                presented = presented.saturating_add(i64::from(sample.duration));
+                number += 1;
+            }
+            cuts.push(number);
+        }
+        self.cuts = cuts;
+    }
+}
+
+impl Plan {
+    /// Refuses what an index cannot hold.
+    fn check(&self, files: &[SourceFile]) -> Result<()> {
+        for track in &self.tracks {
+            let ends = track.cuts.iter().skip(1).copied().chain([track.media.samples.len()]);
+            for (&first, end) in track.cuts.iter().zip(ends) {
+                let samples = track.media.samples.get(first..end).unwrap_or_default();
+                if samples.len() > limits::MAX_SEGMENT_SAMPLES {
+                    return Err(Error::limit(format!(
+                        "{}: {} samples without a common sync sample, more than {}",
+                        track.title(files),
+                        samples.len(),
+                        limits::MAX_SEGMENT_SAMPLES
+                    )));
+                }
+                if samples.windows(2).any(|w| w[0].description != w[1].description) {
+                    return Err(Error::unsupported(format!(
+                        "{}: the sample entry changes between two common sync samples, at sample {}",
+                        track.title(files),
+                        first + 1
+                    )));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes composition offsets relative to the first sample of the track, whose presentation time is its decoding time
+    /// then: the edit list of video is folded away (CMAF brand `cmf2`). Audio has none.
+    fn fold_composition(&mut self) {
+        for track in &mut self.tracks {
+            let first = track.media.samples.first().map_or(0, |s| s.composition_offset);
+            let video = track.is_video();
+            for sample in &mut track.media.samples {
+                sample.composition_offset = if video { sample.composition_offset.saturating_sub(first) } else { 0 };
+            }
+        }
+    }
+}
