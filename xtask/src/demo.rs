@@ -151,7 +151,7 @@ fn still_running(control: &mut Running, data: &Path) -> Result<()> {
 
 /// The administrator token: from the environment, else the one that the control plane made and stored.
 fn token(data: &Path) -> Result<String> {
-    if let Ok(token) = std::env::var("CONTROL_ADMIN_TOKEN") {
+    if let Some(token) = std::env::var("CONTROL_ADMIN_TOKEN").ok().filter(|token| !token.is_empty()) {
         return Ok(token);
     }
     let path = data.join("admin-token");
