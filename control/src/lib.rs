@@ -1,1 +1,24 @@
-//! .
+//! The control plane of edgepack: owns the configuration, receives ingest, serves media and indexes to edges, and pushes
+//! documents to every edge.
+//!
+//! [`server::serve`] runs all of it in this process, which is how the tests use it; the `control` binary adds options,
+//! logs and signals.
+
+pub mod api;
+pub mod archive;
+pub mod clock;
+pub mod context;
+pub mod db;
+pub mod embedded;
+pub mod error;
+pub mod ingest;
+pub mod jobs;
+pub mod locate;
+pub mod options;
+pub mod push;
+pub mod secrets;
+pub mod server;
+pub mod telemetry;
+
+pub use options::ServeOptions;
+pub use server::{Server, serve};

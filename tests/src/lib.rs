@@ -1,1 +1,14 @@
-//! .
+//! edgepack seen from outside: the release binary of the control plane, with the real component in its embedded edge, on
+//! free ports, over a folder of its own.
+//!
+//! Nothing here skips: what is missing fails the test and says which command brings it.
+
+pub mod control;
+pub mod ffmpeg;
+pub mod http;
+pub mod media;
+pub mod mpd;
+pub mod playlist;
+pub mod tools;
+
+pub use control::{Asset, Control, Setup};

@@ -1,0 +1,49 @@
+import Hls from "../lib/hls.mjs";
+
+/** HLS by hls.js. */
+export async function open(video, url, hooks) {
+  if (!Hls.isSupported()) throw new Error("this browser has no Media Source Extensions");
+  const hls = new Hls({ workerPath: new URL("../lib/hls.worker.js", import.meta.url).href });
+  let chosen = null;
+
+  hls.on(Hls.Events.MANIFEST_PARSED, (_, data) => hooks.event("manifest", `${data.levels.length} renditions`));
+  hls.on(Hls.Events.LEVEL_SWITCHED, (_, data) => hooks.event("rendition", hooks.name(rendition(hls.levels[data.level], data.level))));
+  hls.on(Hls.Events.AUDIO_TRACK_SWITCHED, (_, data) => hooks.event("audio", hls.audioTracks[data.id]?.name ?? data.id));
+  hls.on(Hls.Events.AUDIO_TRACKS_UPDATED, () => hooks.changed());
+  hls.on(Hls.Events.ERROR, (_, data) => {
+    // Requests that hls.js itself gave up, to switch or to seek.
+    if (data.details === Hls.ErrorDetails.INTERNAL_ABORTED) return;
+    const status = data.response?.code ? `the server answered ${data.response.code}` : "";
+    const what = [data.details, status, data.error?.message].filter(Boolean).join(": ");
+    hooks.error({ fatal: data.fatal, what, url: data.frag?.url ?? data.url ?? data.context?.url });
+  });
+
+  const rendition = (level, id) => ({
+    id,
+    width: level.width,
+    height: level.height,
+    bitrate: level.bitrate,
+    codec: level.videoCodec ?? level.audioCodec,
+    active: id === hls.currentLevel,
+  });
+
+  hls.attachMedia(video);
+  hls.loadSource(url);
+
+  return {
+    name: `hls.js ${Hls.version}`,
+    player: hls,
+    renditions: () => hls.levels.map(rendition),
+    chosen: () => chosen,
+    chooseRendition(id) {
+      chosen = id;
+      hls.nextLevel = id ?? -1;
+    },
+    audios: () => hls.audioTracks.map((track, id) => ({ id, label: track.name, language: track.lang, active: id === hls.audioTrack })),
+    chooseAudio(id) {
+      hls.audioTrack = id;
+    },
+    bandwidth: () => hls.bandwidthEstimate,
+    close: () => hls.destroy(),
+  };
+}

@@ -1,0 +1,81 @@
+/** Shaka Player is published as a classic script that sets a global. */
+let loading;
+function library() {
+  loading ??= new Promise((resolve, reject) => {
+    const script = document.createElement("script");
+    script.src = new URL("../lib/shaka-player.js", import.meta.url).href;
+    script.onload = () => resolve(window.shaka);
+    script.onerror = () => reject(new Error("Shaka Player could not be loaded"));
+    document.head.append(script);
+  });
+  return loading;
+}
+
+/** The name of a number in one of Shaka's enumerations. */
+function nameOf(values, value) {
+  return Object.keys(values).find((key) => values[key] === value) ?? String(value);
+}
+
+/** HLS and DASH by Shaka Player. */
+export async function open(video, url, hooks) {
+  const shaka = await library();
+  shaka.polyfill.installAll();
+  if (!shaka.Player.isBrowserSupported()) throw new Error("this browser has no Media Source Extensions");
+  const player = new shaka.Player();
+  let chosen = null;
+
+  const report = (error, fatal) => {
+    const where = error.category === shaka.util.Error.Category.NETWORK ? error.data : [];
+    const status = typeof where?.[1] === "number" ? `the server answered ${where[1]}` : "";
+    const what = [nameOf(shaka.util.Error.Code, error.code), status].filter(Boolean).join(": ");
+    hooks.error({ fatal, what, url: typeof where?.[0] === "string" ? where[0] : undefined });
+  };
+  player.addEventListener("error", (event) => report(event.detail, event.detail.severity === shaka.util.Error.Severity.CRITICAL));
+  player.addEventListener("trackschanged", () => hooks.changed());
+  const switched = () => {
+    const active = renditions().find((one) => one.active);
+    if (active) hooks.event("rendition", hooks.name(active));
+  };
+  player.addEventListener("adaptation", switched);
+  player.addEventListener("variantchanged", switched);
+  player.addEventListener("audiotrackchanged", () => {
+    const active = player.getAudioTracks().find((track) => track.active);
+    if (active) hooks.event("audio", active.label || active.language);
+  });
+
+  const renditions = () =>
+    player.getVideoTracks().map((track, id) => ({
+      id,
+      width: track.width,
+      height: track.height,
+      bitrate: track.bandwidth,
+      codec: track.codecs,
+      active: track.active,
+    }));
+
+  await player.attach(video);
+  player
+    .load(url)
+    .then(() => hooks.event("manifest", `${player.getVideoTracks().length} renditions`))
+    .catch((error) => {
+      if (error.code !== shaka.util.Error.Code.LOAD_INTERRUPTED) report(error, true);
+    });
+
+  return {
+    name: `Shaka Player ${shaka.Player.version.replace(/^v/, "")}`,
+    player,
+    renditions,
+    chosen: () => chosen,
+    chooseRendition(id) {
+      chosen = id;
+      player.configure({ abr: { enabled: id === null } });
+      if (id !== null) player.selectVideoTrack(player.getVideoTracks()[id], true, 1);
+    },
+    audios: () => player.getAudioTracks().map((track, id) => ({ id, label: track.label, language: track.language, active: track.active })),
+    chooseAudio(id) {
+      player.selectAudioTrack(player.getAudioTracks()[id]);
+    },
+    bandwidth: () => player.getStats().estimatedBandwidth,
+    close: () => player.destroy(),
+  };
+}

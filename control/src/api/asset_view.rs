@@ -1,0 +1,210 @@
+//! Assets as the REST interface shows them.
+
+use packager::config::PackageType;
+use packager::route::{Resource, Route};
+use serde::{Deserialize, Serialize};
+use sqlx::SqliteConnection;
+use utoipa::ToSchema;
+
+use super::fields;
+use crate::clock;
+use crate::context::Context;
+use crate::db::assets::Status;
+use crate::db::{assets, configurations, edges, sources};
+use crate::error::{ApiError, ApiResult};
+use crate::push::documents;
+
+/// One media file of an asset.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Source {
+    /// Path in the media storage.
+    #[schema(min_length = 1, max_length = 1024)]
+    pub path: String,
+    /// BCP 47 tag; else what the media says.
+    #[schema(max_length = 35)]
+    pub language: Option<String>,
+    /// Name in a player's menu; else made from the language.
+    #[schema(max_length = 200)]
+    pub label: Option<String>,
+    /// DASH role, e.g. `main`, `alternate`, `commentary`, `dub`, `description`.
+    pub role: Option<String>,
+}
+
+impl Source {
+    /// Checks all fields; `parent` is the pointer of this source.
+    ///
+    /// # Errors
+    /// 422 with the field.
+    pub fn check(&self, parent: &str) -> ApiResult<()> {
+        fields::storage_path(&format!("{parent}/path"), &self.path)?;
+        if let Some(language) = &self.language {
+            fields::language(&format!("{parent}/language"), language)?;
+        }
+        if let Some(label) = &self.label {
+            fields::label(&format!("{parent}/label"), label)?;
+        }
+        if let Some(role) = &self.role {
+            fields::role(&format!("{parent}/role"), role)?;
+        }
+        Ok(())
+    }
+}
+
+impl From<Source> for sources::Source {
+    fn from(source: Source) -> Self {
+        let Source { path, language, label, role } = source;
+        Self { path, language, label, role, bytes: None, etag: None }
+    }
+}
+
+/// Why an asset cannot be played.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub struct Failure {
+    /// What is wrong, where, and what can be done.
+    pub reason: String,
+}
+
+/// A track of an asset.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub struct Track {
+    /// Name in URLs, `v0`, `a0`, ...
+    name: String,
+    /// Position of its source.
+    source: u64,
+    /// `video` or `audio`.
+    kind: String,
+    /// RFC 6381 codec string.
+    codec: String,
+    /// Average bits a second.
+    average_bitrate: u64,
+    /// Most bits a second over one segment or group of pictures.
+    peak_bitrate: u64,
+    /// Width of video.
+    width: Option<u32>,
+    /// Height of video.
+    height: Option<u32>,
+    /// Frames a second of video.
+    frame_rate: Option<f64>,
+    /// `SDR`, `PQ` or `HLG`, of video.
+    video_range: Option<String>,
+    /// Channels of audio as HLS writes them, e.g. `2`, `6`, `16/JOC`.
+    channels: Option<String>,
+    /// Samples a second of audio.
+    sample_rate: Option<u32>,
+    /// BCP 47 tag.
+    language: Option<String>,
+    /// Name shown to viewers.
+    label: Option<String>,
+    /// DASH role.
+    role: Option<String>,
+    /// Number of samples (frames).
+    samples: u64,
+}
+
+/// Where an asset is played under one configuration.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub struct PlaybackUrl {
+    /// Name of the configuration.
+    configuration: String,
+    /// `CMAF` (HLS) or `DASH`.
+    package_type: super::configurations::PackageType,
+    /// URL of the manifest.
+    url: String,
+}
+
+/// An asset.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub struct Asset {
+    /// Unique name, part of the playback URLs.
+    pub name: String,
+    /// Name of its packaging group.
+    pub packaging_group: String,
+    /// Id of the content at key servers.
+    pub content_id: Option<String>,
+    /// Where it is on its way to be played.
+    pub status: Status,
+    /// How much of it is indexed, 0 to 1.
+    pub progress: f64,
+    /// Why it cannot be played; only while it is FAILED.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub failure: Option<Failure>,
+    /// What was left out of it or looks wrong.
+    pub warnings: Vec<String>,
+    /// Presentation length; `null` until it is PLAYABLE.
+    pub duration_seconds: Option<f64>,
+    /// Its tracks, once it is PLAYABLE.
+    pub tracks: Vec<Track>,
+    /// Its media files.
+    pub sources: Vec<Source>,
+    /// One URL for each configuration of its group, once it is PLAYABLE and there is an edge.
+    pub playback_urls: Vec<PlaybackUrl>,
+    /// When it was made (RFC 3339).
+    pub created_at: String,
+}
+
+/// The base of playback URLs.
+///
+/// # Errors
+/// When the database fails.
+pub async fn playback_base(context: &Context, db: &mut SqliteConnection) -> ApiResult<Option<String>> {
+    if let Some(url) = &context.public_url {
+        return Ok(Some(url.clone()));
+    }
+    Ok(edges::first(db).await?.map(|edge| edge.url))
+}
+
+impl Asset {
+    /// What is stored of an asset as it is shown.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn load(db: &mut SqliteConnection, row: assets::Asset, base: Option<&str>) -> ApiResult<Self> {
+        let sources = sources::list(db, row.id).await?;
+        let playback_urls = match base {
+            Some(base) if row.status == Status::Playable => playback_urls(db, &row, base).await?,
+            _ => Vec::new(),
+        };
+        let duration_seconds = row.duration_ms.map(|ms| ms as f64 / 1000.0);
+        Ok(Self {
+            name: row.name,
+            packaging_group: row.packaging_group,
+            content_id: row.content_id,
+            status: row.status,
+            progress: row.progress,
+            failure: row.failure.map(|reason| Failure { reason }),
+            warnings: serde_json::from_str(&row.warnings).map_err(ApiError::internal)?,
+            duration_seconds,
+            tracks: serde_json::from_str(&row.tracks).map_err(ApiError::internal)?,
+            sources: sources
+                .into_iter()
+                .map(|s| Source { path: s.path, language: s.language, label: s.label, role: s.role })
+                .collect(),
+            playback_urls,
+            created_at: clock::rfc3339(row.created_at),
+        })
+    }
+}
+
+async fn playback_urls(db: &mut SqliteConnection, row: &assets::Asset, base: &str) -> ApiResult<Vec<PlaybackUrl>> {
+    let mut urls = Vec::new();
+    for configuration in configurations::all(db, row.group_id).await? {
+        let package_type = documents::package_type(&configuration.package_type)?;
+        let route = Route {
+            packaging_group: row.packaging_group.clone(),
+            asset: row.name.clone(),
+            configuration: configuration.name.clone(),
+            resource: Resource::Manifest { name: configuration.manifest_name, package_type },
+        };
+        urls.push(PlaybackUrl {
+            configuration: configuration.name,
+            package_type: match package_type {
+                PackageType::Cmaf => super::configurations::PackageType::Cmaf,
+                PackageType::Dash => super::configurations::PackageType::Dash,
+            },
+            url: format!("{base}{route}"),
+        });
+    }
+    Ok(urls)
+}

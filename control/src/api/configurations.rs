@@ -1,0 +1,353 @@
+//! Packaging configurations.
+
+use axum::Json;
+use axum::extract::State;
+use http::{HeaderName, StatusCode, header};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::deleted::Deletion;
+use super::extract::{Body, Names, Query, present};
+use super::page::{Page, PageQuery};
+use super::{fields, found};
+use crate::clock;
+use crate::context::Context;
+use crate::db::{configurations, groups};
+use crate::error::{ApiError, ApiResult};
+use crate::push::documents;
+
+/// Which output.
+#[derive(Clone, Copy, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum PackageType {
+    /// HLS with CMAF segments.
+    Cmaf,
+    /// DASH with CMAF segments.
+    Dash,
+}
+
+impl PackageType {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Cmaf => "CMAF",
+            Self::Dash => "DASH",
+        }
+    }
+}
+
+/// In which order video renditions are listed.
+#[derive(Clone, Copy, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum StreamOrder {
+    /// As the sources were given.
+    #[default]
+    Original,
+    /// Lowest bit rate first.
+    Ascending,
+    /// Highest bit rate first.
+    Descending,
+}
+
+impl StreamOrder {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Original => "ORIGINAL",
+            Self::Ascending => "ASCENDING",
+            Self::Descending => "DESCENDING",
+        }
+    }
+}
+
+/// Which video renditions are offered, and in which order.
+#[derive(Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StreamSelection {
+    /// Order of the video renditions.
+    #[serde(default)]
+    order: StreamOrder,
+    /// Lowest average video bit rate to offer, bits a second.
+    #[schema(maximum = 1_000_000_000_000_u64)]
+    min_video_bitrate: Option<u64>,
+    /// Highest average video bit rate to offer, bits a second.
+    #[schema(maximum = 1_000_000_000_000_u64)]
+    max_video_bitrate: Option<u64>,
+}
+
+/// Changes of a stream selection.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StreamSelectionPatch {
+    /// Order of the video renditions.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
+    order: Option<StreamOrder>,
+    /// Lowest average video bit rate to offer; `null` takes the limit away.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<u64>, maximum = 1_000_000_000_000_u64)]
+    min_video_bitrate: Option<Option<u64>>,
+    /// Highest average video bit rate to offer; `null` takes the limit away.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<u64>, maximum = 1_000_000_000_000_u64)]
+    max_video_bitrate: Option<Option<u64>>,
+}
+
+/// How the assets of a packaging group are packaged.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub struct PackagingConfiguration {
+    /// Name, unique over all groups, part of the playback URL.
+    name: String,
+    /// Name of its group.
+    packaging_group: String,
+    /// Which output.
+    package_type: PackageType,
+    /// Target duration of a segment.
+    segment_duration_seconds: i64,
+    /// File name of the manifest without extension.
+    manifest_name: String,
+    /// Which video renditions, in which order.
+    stream_selection: StreamSelection,
+    /// When it was made (RFC 3339).
+    created_at: String,
+}
+
+/// A new packaging configuration.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewPackagingConfiguration {
+    /// Name, unique over all groups, part of the playback URL.
+    #[schema(pattern = "^[A-Za-z0-9_-]{1,200}$", min_length = 1, max_length = 200)]
+    name: String,
+    /// Which output.
+    package_type: PackageType,
+    /// Target duration of a segment.
+    #[serde(default = "default_segment_duration")]
+    #[schema(minimum = 1, maximum = 30, default = 6)]
+    segment_duration_seconds: i64,
+    /// File name of the manifest without extension.
+    #[serde(default = "default_manifest_name")]
+    #[schema(pattern = "^[A-Za-z0-9_-]{1,200}$", min_length = 1, max_length = 200, default = "index")]
+    manifest_name: String,
+    /// Which video renditions, in which order.
+    #[serde(default)]
+    stream_selection: StreamSelection,
+}
+
+fn default_segment_duration() -> i64 {
+    6
+}
+
+fn default_manifest_name() -> String {
+    "index".to_owned()
+}
+
+/// Changes of a packaging configuration.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PackagingConfigurationPatch {
+    /// Another name. Playback URLs with the old one stop working.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(pattern = "^[A-Za-z0-9_-]{1,200}$", min_length = 1, max_length = 200, nullable = false)]
+    name: Option<String>,
+    /// Which output.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
+    package_type: Option<PackageType>,
+    /// Target duration of a segment.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(minimum = 1, maximum = 30, nullable = false)]
+    segment_duration_seconds: Option<i64>,
+    /// File name of the manifest without extension.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(pattern = "^[A-Za-z0-9_-]{1,200}$", min_length = 1, max_length = 200, nullable = false)]
+    manifest_name: Option<String>,
+    /// Which video renditions, in which order.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
+    stream_selection: Option<StreamSelectionPatch>,
+}
+
+impl PackagingConfiguration {
+    fn new(row: configurations::Configuration) -> ApiResult<Self> {
+        let package_type = match documents::package_type(&row.package_type)? {
+            packager::config::PackageType::Cmaf => PackageType::Cmaf,
+            packager::config::PackageType::Dash => PackageType::Dash,
+        };
+        let order = match documents::stream_order(&row.stream_order)? {
+            packager::config::StreamOrder::Original => StreamOrder::Original,
+            packager::config::StreamOrder::Ascending => StreamOrder::Ascending,
+            packager::config::StreamOrder::Descending => StreamOrder::Descending,
+        };
+        Ok(Self {
+            name: row.name,
+            packaging_group: row.packaging_group,
+            package_type,
+            segment_duration_seconds: row.segment_duration_seconds,
+            manifest_name: row.manifest_name,
+            stream_selection: StreamSelection {
+                order,
+                min_video_bitrate: row.min_video_bitrate.map(i64::unsigned_abs),
+                max_video_bitrate: row.max_video_bitrate.map(i64::unsigned_abs),
+            },
+            created_at: clock::rfc3339(row.created_at),
+        })
+    }
+}
+
+/// Checks all fields of a row.
+fn check(row: &configurations::Configuration) -> ApiResult<()> {
+    fields::name("/name", &row.name)?;
+    fields::segment_duration("/segment_duration_seconds", row.segment_duration_seconds)?;
+    fields::name("/manifest_name", &row.manifest_name)?;
+    let (min, max) = (row.min_video_bitrate, row.max_video_bitrate);
+    fields::bitrates("/stream_selection", min.map(i64::unsigned_abs), max.map(i64::unsigned_abs))
+}
+
+/// A bit rate as it is stored. What is too high stays too high, for [`check`].
+fn stored(bitrate: Option<u64>) -> Option<i64> {
+    bitrate.map(|b| i64::try_from(b).unwrap_or(i64::MAX))
+}
+
+/// Adds a packaging configuration
+#[utoipa::path(post, path = "/v1/packaging-groups/{group}/configurations", tag = "packaging configurations",
+    operation_id = "createConfiguration", params(("group" = String, Path, description = "Name of the group")),
+    request_body = NewPackagingConfiguration,
+    responses((status = 201, description = "The new configuration", body = PackagingConfiguration),
+              (status = 409, description = "The name is taken, in this or another group")))]
+pub async fn create(
+    State(context): State<Context>,
+    Names(group): Names<String>,
+    Body(new): Body<NewPackagingConfiguration>,
+) -> ApiResult<(StatusCode, [(HeaderName, String); 1], Json<PackagingConfiguration>)> {
+    let mut tx = context.db.write().await?;
+    let group = found(groups::find(&mut tx, &group).await?, "packaging group", &group)?;
+    let mut row = configurations::Configuration {
+        id: 0,
+        group_id: group.id,
+        packaging_group: group.name,
+        name: new.name,
+        package_type: new.package_type.as_str().to_owned(),
+        segment_duration_seconds: new.segment_duration_seconds,
+        manifest_name: new.manifest_name,
+        stream_order: new.stream_selection.order.as_str().to_owned(),
+        min_video_bitrate: stored(new.stream_selection.min_video_bitrate),
+        max_video_bitrate: stored(new.stream_selection.max_video_bitrate),
+        created_at: clock::now_ms(),
+    };
+    check(&row)?;
+    check_free(&mut tx, &row.name).await?;
+    row.id = configurations::insert(&mut tx, &row).await?;
+    documents::put_configuration(&mut tx, &row).await?;
+    tx.commit().await?;
+    context.push_wake.wake();
+    let location = format!("/v1/packaging-groups/{}/configurations/{}", row.packaging_group, row.name);
+    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(PackagingConfiguration::new(row)?)))
+}
+
+/// Lists the packaging configurations of a group
+#[utoipa::path(get, path = "/v1/packaging-groups/{group}/configurations", tag = "packaging configurations",
+    operation_id = "listConfigurations", params(("group" = String, Path, description = "Name of the group"), PageQuery),
+    responses((status = 200, description = "One page", body = Page<PackagingConfiguration>)))]
+pub async fn list(
+    State(context): State<Context>,
+    Names(group): Names<String>,
+    Query(query): Query<PageQuery>,
+) -> ApiResult<Json<Page<PackagingConfiguration>>> {
+    let rows = query.rows()?;
+    let mut db = context.db.read().await?;
+    let group = found(groups::find(&mut db, &group).await?, "packaging group", &group)?;
+    let rows = configurations::list(&mut db, group.id, rows).await?;
+    let page = query.page(rows, |row| row.id, PackagingConfiguration::new)?;
+    let items = page.items.into_iter().collect::<ApiResult<Vec<_>>>()?;
+    Ok(Json(Page { items, next_cursor: page.next_cursor }))
+}
+
+/// Shows a packaging configuration
+#[utoipa::path(get, path = "/v1/packaging-groups/{group}/configurations/{configuration}",
+    tag = "packaging configurations", operation_id = "getConfiguration",
+    params(("group" = String, Path, description = "Name of the group"),
+           ("configuration" = String, Path, description = "Name of the configuration")),
+    responses((status = 200, description = "The configuration", body = PackagingConfiguration)))]
+pub async fn get(
+    State(context): State<Context>,
+    Names((group, name)): Names<(String, String)>,
+) -> ApiResult<Json<PackagingConfiguration>> {
+    let mut db = context.db.read().await?;
+    Ok(Json(PackagingConfiguration::new(find(&mut db, &group, &name).await?)?))
+}
+
+/// Changes a packaging configuration
+#[utoipa::path(patch, path = "/v1/packaging-groups/{group}/configurations/{configuration}",
+    tag = "packaging configurations", operation_id = "updateConfiguration",
+    params(("group" = String, Path, description = "Name of the group"),
+           ("configuration" = String, Path, description = "Name of the configuration")),
+    request_body = PackagingConfigurationPatch,
+    responses((status = 200, description = "The configuration as it is now", body = PackagingConfiguration),
+              (status = 409, description = "The name is taken, in this or another group")))]
+pub async fn patch(
+    State(context): State<Context>,
+    Names((group, name)): Names<(String, String)>,
+    Body(patch): Body<PackagingConfigurationPatch>,
+) -> ApiResult<Json<PackagingConfiguration>> {
+    let mut tx = context.db.write().await?;
+    let before = find(&mut tx, &group, &name).await?;
+    let mut row = before.clone();
+    row.name = patch.name.unwrap_or(row.name);
+    row.package_type = patch.package_type.map_or(row.package_type, |t| t.as_str().to_owned());
+    row.segment_duration_seconds = patch.segment_duration_seconds.unwrap_or(row.segment_duration_seconds);
+    row.manifest_name = patch.manifest_name.unwrap_or(row.manifest_name);
+    if let Some(selection) = patch.stream_selection {
+        row.stream_order = selection.order.map_or(row.stream_order, |o| o.as_str().to_owned());
+        row.min_video_bitrate = selection.min_video_bitrate.map_or(row.min_video_bitrate, stored);
+        row.max_video_bitrate = selection.max_video_bitrate.map_or(row.max_video_bitrate, stored);
+    }
+    check(&row)?;
+    if row.name != before.name {
+        check_free(&mut tx, &row.name).await?;
+        documents::retract_configuration(&mut tx, &before).await?;
+    }
+    configurations::update(&mut tx, &row).await?;
+    documents::put_configuration(&mut tx, &row).await?;
+    tx.commit().await?;
+    context.push_wake.wake();
+    Ok(Json(PackagingConfiguration::new(row)?))
+}
+
+/// Removes a packaging configuration
+#[utoipa::path(delete, path = "/v1/packaging-groups/{group}/configurations/{configuration}",
+    tag = "packaging configurations", operation_id = "deleteConfiguration",
+    params(("group" = String, Path, description = "Name of the group"),
+           ("configuration" = String, Path, description = "Name of the configuration")),
+    responses((status = 200, description = "What was removed", body = Deletion)))]
+pub async fn delete(
+    State(context): State<Context>,
+    Names((group, name)): Names<(String, String)>,
+) -> ApiResult<Json<Deletion>> {
+    let mut tx = context.db.write().await?;
+    let row = find(&mut tx, &group, &name).await?;
+    documents::retract_configuration(&mut tx, &row).await?;
+    configurations::delete(&mut tx, row.id).await?;
+    tx.commit().await?;
+    context.push_wake.wake();
+    let mut deletion = Deletion::default();
+    deletion.deleted.configurations.push(row.name);
+    Ok(Json(deletion))
+}
+
+async fn find(db: &mut sqlx::SqliteConnection, group: &str, name: &str) -> ApiResult<configurations::Configuration> {
+    let group = found(groups::find(db, group).await?, "packaging group", group)?;
+    let row = configurations::find(db, name).await?.filter(|row| row.group_id == group.id);
+    found(row, "packaging configuration", name)
+}
+
+async fn check_free(db: &mut sqlx::SqliteConnection, name: &str) -> ApiResult<()> {
+    match configurations::find(db, name).await? {
+        None => Ok(()),
+        Some(row) => {
+            let detail = format!(
+                "there is a configuration {name} in the group {} already; names are unique over all groups",
+                row.packaging_group
+            );
+            Err(ApiError::conflict(Some("/name"), detail))
+        }
+    }
+}

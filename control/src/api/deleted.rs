@@ -1,0 +1,26 @@
+//! What a deletion removed.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// The answer to a DELETE.
+#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
+pub struct Deletion {
+    /// What was removed.
+    pub deleted: Deleted,
+}
+
+/// What was removed, with everything below it.
+#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
+pub struct Deleted {
+    /// Names of packaging groups.
+    pub packaging_groups: Vec<String>,
+    /// Names of packaging configurations.
+    pub configurations: Vec<String>,
+    /// Names of assets. Their media stays in the media storage.
+    pub assets: Vec<String>,
+    /// Index objects, removed from their storage once no edge can still be reading them.
+    pub index_objects: Vec<String>,
+    /// Names of edges.
+    pub edges: Vec<String>,
+}

@@ -1,0 +1,99 @@
+//! What edges read: media, indexes and documents.
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::Response;
+use axum::routing::get;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use packager::config::{Body as DocumentBody, Document, is_storage_path};
+
+use super::extract::Names;
+use crate::archive::{Conditions, RangeRequest, Storage, Unopened};
+use crate::context::Context;
+use crate::db::{documents, indexes, sources};
+use crate::error::{ApiError, ApiResult};
+
+/// Routes of the origin; a bearer token is checked before them.
+pub fn router() -> Router<Context> {
+    Router::new()
+        .route("/origin/v1/media/{*path}", get(media))
+        .route("/origin/v1/indexes/{*path}", get(index))
+        .route("/origin/v1/documents/{*key}", get(document))
+}
+
+async fn media(
+    State(context): State<Context>,
+    Names(path): Names<String>,
+    method: Method,
+    headers: HeaderMap,
+) -> ApiResult<Response> {
+    // Only what an asset names is served: the token is no key to everything in the storage.
+    if !is_storage_path(&path) || !sources::is_known(&mut *context.db.read().await?, &path).await? {
+        return Err(ApiError::not_found("no asset has such a source"));
+    }
+    send(&context.media, &path, &method, &headers).await
+}
+
+async fn index(
+    State(context): State<Context>,
+    Names(path): Names<String>,
+    method: Method,
+    headers: HeaderMap,
+) -> ApiResult<Response> {
+    if !is_storage_path(&path) || !indexes::is_known(&mut *context.db.read().await?, &path).await? {
+        return Err(ApiError::not_found("no asset has such an index"));
+    }
+    send(&context.indexes, &path, &method, &headers).await
+}
+
+async fn send(storage: &Storage, path: &str, method: &Method, headers: &HeaderMap) -> ApiResult<Response> {
+    let text = |name| headers.get(name).and_then(|v: &HeaderValue| v.to_str().ok());
+    let range = text(header::RANGE).and_then(RangeRequest::parse);
+    let conditions = Conditions {
+        if_match: text(header::IF_MATCH).map(str::to_owned),
+        if_none_match: text(header::IF_NONE_MATCH).map(str::to_owned),
+    };
+    let partial = range.is_some();
+    let object = match storage.open_object(path, range, conditions, method == Method::HEAD).await {
+        Ok(object) => object,
+        Err(Unopened::Problem(problem)) => return Err(problem),
+        Err(Unopened::NotModified) => return response(StatusCode::NOT_MODIFIED, HeaderMap::new(), Body::empty()),
+    };
+    let mut answer = HeaderMap::new();
+    answer.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    answer.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    answer.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer.insert(header::CONTENT_LENGTH, HeaderValue::from(object.range.end - object.range.start));
+    if let Some(etag) = object.info.etag.and_then(|tag| HeaderValue::try_from(tag).ok()) {
+        answer.insert(header::ETAG, etag);
+    }
+    if partial {
+        let last = object.range.end.saturating_sub(1);
+        let text = format!("bytes {}-{last}/{}", object.range.start, object.info.bytes);
+        answer.insert(header::CONTENT_RANGE, HeaderValue::try_from(text).map_err(ApiError::internal)?);
+    }
+    let status = if partial { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK };
+    response(status, answer, Body::from_stream(object.stream))
+}
+
+fn response(status: StatusCode, headers: HeaderMap, body: Body) -> ApiResult<Response> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    Ok(response)
+}
+
+async fn document(State(context): State<Context>, Names(key): Names<String>) -> ApiResult<Response> {
+    let json = documents::find(&mut *context.db.read().await?, &key).await?;
+    let gone = || ApiError::not_found("there is no such document");
+    let json = json.ok_or_else(gone)?;
+    let document = Document::from_json(json.as_bytes()).map_err(ApiError::internal)?;
+    if document.body == DocumentBody::Deleted {
+        return Err(gone());
+    }
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response(StatusCode::OK, headers, Body::from(json))
+}

@@ -1,0 +1,75 @@
+//! Everything that requests and loops depend on.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use crate::archive::Storage;
+use crate::db::Db;
+use crate::push::Client;
+use crate::secrets::Secrets;
+
+/// Everything that requests and loops depend on; cheap to clone.
+#[derive(Clone)]
+pub struct Context(Arc<Parts>);
+
+/// See [`Context`].
+pub struct Parts {
+    /// The database.
+    pub db: Db,
+    /// Where media lies.
+    pub media: Storage,
+    /// Where indexes are kept.
+    pub indexes: Storage,
+    /// Tokens and keys.
+    pub secrets: Secrets,
+    /// What reaches edges.
+    pub client: Client,
+    /// Base URL that viewers use, when an operator says so; no trailing slash.
+    pub public_url: Option<String>,
+    /// Base URL of the embedded edge, when one runs.
+    pub embedded_edge: Option<String>,
+    /// The built player page.
+    pub player: Option<PathBuf>,
+    /// Something waits to be indexed.
+    pub ingest_wake: Wake,
+    /// Something waits to be pushed.
+    pub push_wake: Wake,
+}
+
+impl Context {
+    /// Shares `parts`.
+    pub fn new(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+}
+
+impl std::ops::Deref for Context {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+/// Wakes loops; a call that comes while a loop is busy is not lost.
+pub struct Wake(watch::Sender<()>);
+
+impl Default for Wake {
+    fn default() -> Self {
+        Self(watch::Sender::new(()))
+    }
+}
+
+impl Wake {
+    /// Wakes every listener.
+    pub fn wake(&self) {
+        self.0.send_replace(());
+    }
+
+    /// A listener; its `changed` returns once for all calls of [`Self::wake`] since it last did.
+    pub fn listener(&self) -> watch::Receiver<()> {
+        self.0.subscribe()
+    }
+}

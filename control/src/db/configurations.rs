@@ -1,0 +1,104 @@
+//! Packaging configurations.
+
+use sqlx::SqliteConnection;
+
+use super::Page;
+
+/// A packaging configuration.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct Configuration {
+    /// Row.
+    pub id: i64,
+    /// Row of its group.
+    pub group_id: i64,
+    /// Name of its group.
+    pub packaging_group: String,
+    /// Name, unique over all groups.
+    pub name: String,
+    /// `CMAF` or `DASH`.
+    pub package_type: String,
+    /// Target duration of a segment.
+    pub segment_duration_seconds: i64,
+    /// File name of the manifest without extension.
+    pub manifest_name: String,
+    /// `ORIGINAL`, `ASCENDING` or `DESCENDING`.
+    pub stream_order: String,
+    /// Bits a second.
+    pub min_video_bitrate: Option<i64>,
+    /// Bits a second.
+    pub max_video_bitrate: Option<i64>,
+    /// Milliseconds since 1970.
+    pub created_at: i64,
+}
+
+/// Adds a configuration (its `id` and `packaging_group` are not looked at) and answers its row.
+pub async fn insert(db: &mut SqliteConnection, new: &Configuration) -> sqlx::Result<i64> {
+    sqlx::query_scalar(
+        "INSERT INTO configurations (group_id, name, package_type, segment_duration_seconds, manifest_name, stream_order,
+         min_video_bitrate, max_video_bitrate, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+    )
+    .bind(new.group_id)
+    .bind(&new.name)
+    .bind(&new.package_type)
+    .bind(new.segment_duration_seconds)
+    .bind(&new.manifest_name)
+    .bind(&new.stream_order)
+    .bind(new.min_video_bitrate)
+    .bind(new.max_video_bitrate)
+    .bind(new.created_at)
+    .fetch_one(db)
+    .await
+}
+
+/// The configuration with a name, in whichever group.
+pub async fn find(db: &mut SqliteConnection, name: &str) -> sqlx::Result<Option<Configuration>> {
+    sqlx::query_as(
+        "SELECT c.*, g.name AS packaging_group FROM configurations c JOIN packaging_groups g ON g.id = c.group_id
+         WHERE c.name = ?",
+    )
+    .bind(name)
+    .fetch_optional(db)
+    .await
+}
+
+/// Configurations of a group in the order of their making.
+pub async fn list(db: &mut SqliteConnection, group_id: i64, page: Page) -> sqlx::Result<Vec<Configuration>> {
+    sqlx::query_as(
+        "SELECT c.*, g.name AS packaging_group FROM configurations c JOIN packaging_groups g ON g.id = c.group_id
+         WHERE c.group_id = ? AND c.id > ? ORDER BY c.id LIMIT ?",
+    )
+    .bind(group_id)
+    .bind(page.after)
+    .bind(page.limit)
+    .fetch_all(db)
+    .await
+}
+
+/// All configurations of a group.
+pub async fn all(db: &mut SqliteConnection, group_id: i64) -> sqlx::Result<Vec<Configuration>> {
+    list(db, group_id, Page { after: 0, limit: i64::MAX }).await
+}
+
+/// Writes all changeable fields of the configuration with `changed.id`.
+pub async fn update(db: &mut SqliteConnection, changed: &Configuration) -> sqlx::Result<()> {
+    sqlx::query(
+        "UPDATE configurations SET name = ?, package_type = ?, segment_duration_seconds = ?, manifest_name = ?,
+         stream_order = ?, min_video_bitrate = ?, max_video_bitrate = ? WHERE id = ?",
+    )
+    .bind(&changed.name)
+    .bind(&changed.package_type)
+    .bind(changed.segment_duration_seconds)
+    .bind(&changed.manifest_name)
+    .bind(&changed.stream_order)
+    .bind(changed.min_video_bitrate)
+    .bind(changed.max_video_bitrate)
+    .bind(changed.id)
+    .execute(db)
+    .await
+    .map(drop)
+}
+
+/// Removes a configuration.
+pub async fn delete(db: &mut SqliteConnection, id: i64) -> sqlx::Result<()> {
+    sqlx::query("DELETE FROM configurations WHERE id = ?").bind(id).execute(db).await.map(drop)
+}

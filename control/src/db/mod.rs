@@ -1,0 +1,98 @@
+//! The database: SQLite in WAL mode. One file per group of tables, one query per function.
+
+pub mod assets;
+pub mod configurations;
+pub mod documents;
+pub mod edges;
+pub mod groups;
+pub mod indexes;
+pub mod sources;
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use sqlx::pool::PoolConnection;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Sqlite, SqlitePool, Transaction};
+
+/// Connections kept; SQLite has one writer and any number of readers.
+const CONNECTIONS: u32 = 8;
+/// How long a writer waits for another.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// A pool of connections to the database.
+#[derive(Clone)]
+pub struct Db {
+    pool: SqlitePool,
+}
+
+impl Db {
+    /// Opens the database file, making it and bringing its tables up to date.
+    ///
+    /// # Errors
+    /// When it cannot be opened, or was written by a newer version.
+    pub async fn open(file: &Path) -> Result<Self> {
+        let options = SqliteConnectOptions::new()
+            .filename(file)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            // What was acknowledged survives a power cut, not only the end of the process.
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(BUSY_TIMEOUT);
+        let pool = SqlitePoolOptions::new()
+            .max_connections(CONNECTIONS)
+            .connect_with(options)
+            .await
+            .with_context(|| format!("opening the database {}", file.display()))?;
+        sqlx::migrate!("./migrations").run(&pool).await.context("bringing the database up to date")?;
+        Ok(Self { pool })
+    }
+
+    /// A connection for reading.
+    ///
+    /// # Errors
+    /// As SQLite says.
+    pub async fn read(&self) -> sqlx::Result<PoolConnection<Sqlite>> {
+        self.pool.acquire().await
+    }
+
+    /// A transaction that sees one state.
+    ///
+    /// # Errors
+    /// As SQLite says.
+    pub async fn snapshot(&self) -> sqlx::Result<Transaction<'static, Sqlite>> {
+        self.pool.begin().await
+    }
+
+    /// A transaction that may write. It is the only one until it ends, so what it has checked stays true.
+    ///
+    /// # Errors
+    /// As SQLite says.
+    pub async fn write(&self) -> sqlx::Result<Transaction<'static, Sqlite>> {
+        self.pool.begin_with("BEGIN IMMEDIATE").await
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// As SQLite says.
+    pub async fn check(&self) -> sqlx::Result<()> {
+        sqlx::query("SELECT 1").execute(&self.pool).await.map(drop)
+    }
+
+    /// Closes all connections.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+/// A page of a list: rows after an id, at most so many.
+#[derive(Clone, Copy, Debug)]
+pub struct Page {
+    /// The last id of the page before, or 0.
+    pub after: i64,
+    /// At most so many rows.
+    pub limit: i64,
+}

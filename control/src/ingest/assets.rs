@@ -1,0 +1,142 @@
+//! The ingest of assets: takes what waits, indexes it, and makes it playable. All state is in the database, so that a run
+//! that ends with the process is started again.
+
+use std::time::Instant;
+
+use anyhow::Result;
+use bytes::Bytes;
+use packager::ingest::IndexedAsset;
+use sha2::{Digest as _, Sha256};
+use tokio::sync::watch;
+
+use super::reading::{self, Stopped};
+use crate::archive::ObjectInfo;
+use crate::clock;
+use crate::context::Context;
+use crate::db::assets::{Indexed, Run};
+use crate::db::indexes::IndexObject;
+use crate::db::{assets, indexes, sources};
+use crate::push::documents;
+
+/// Takes the asset that waits longest and indexes it. Answers whether there was one.
+///
+/// # Errors
+/// When the database fails; the asset is then taken again at the next start.
+pub async fn tick(context: &Context) -> Result<bool> {
+    let mut tx = context.db.write().await?;
+    let run = assets::claim(&mut tx).await?;
+    tx.commit().await?;
+    let Some(run) = run else { return Ok(false) };
+    let start = Instant::now();
+    let result = match ingest(context, run).await {
+        Ok(()) => "playable",
+        Err(Stopped::Unwanted) => "unwanted",
+        Err(Stopped::Failed(reason)) => {
+            let mut tx = context.db.write().await?;
+            assets::set_failed(&mut tx, run, &reason).await?;
+            tx.commit().await?;
+            tracing::warn!(asset = run.id, reason, "an asset failed");
+            "failed"
+        }
+        Err(Stopped::Database(error)) => {
+            // Nothing is known to be wrong with the asset.
+            let mut tx = context.db.write().await?;
+            assets::unclaim(&mut tx, run).await?;
+            tx.commit().await?;
+            return Err(error.into());
+        }
+    };
+    metrics::counter!("control_ingests_total", "result" => result).increment(1);
+    metrics::histogram!("control_ingest_seconds").record(start.elapsed().as_secs_f64());
+    Ok(true)
+}
+
+/// Runs until `stop` changes; a run that is under way is left, to be taken again at the next start.
+pub async fn run(context: Context, mut stop: watch::Receiver<bool>) {
+    /// Pause after a failure of the database.
+    const PAUSE: std::time::Duration = std::time::Duration::from_secs(2);
+    let mut wake = context.ingest_wake.listener();
+    loop {
+        let worked = tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => return,
+            worked = tick(&context) => worked,
+        };
+        match worked {
+            Ok(true) => {}
+            Ok(false) => tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => return,
+                _ = wake.changed() => {}
+            },
+            Err(error) => {
+                tracing::error!(error = format!("{error:#}"), "an ingest could not go on");
+                tokio::select! {
+                    _ = stop.wait_for(|stop| *stop) => return,
+                    () = tokio::time::sleep(PAUSE) => {}
+                }
+            }
+        }
+    }
+}
+
+async fn ingest(context: &Context, run: Run) -> Result<(), Stopped> {
+    let mut db = context.db.read().await?;
+    let Some(asset) = assets::get(&mut db, run.id).await? else { return Err(Stopped::Unwanted) };
+    let sources = sources::list(&mut db, run.id).await?;
+    drop(db);
+    tracing::info!(asset = asset.name, sources = sources.len(), "indexing");
+    let stored = reading::look_up(&context.media, &sources).await?;
+    let indexed = reading::index(context, run, &sources, &stored).await?;
+    let index = write_index(context, &indexed).await?;
+    finish(context, run, &stored, &indexed, &index).await?;
+    context.push_wake.wake();
+    tracing::info!(asset = asset.name, index_bytes = index.bytes, "playable");
+    Ok(())
+}
+
+/// Writes the index under a name of its own.
+async fn write_index(context: &Context, indexed: &IndexedAsset) -> Result<IndexObject, Stopped> {
+    let path = format!("{}.idx", uuid::Uuid::new_v4());
+    let mut tx = context.db.write().await?;
+    indexes::announce(&mut tx, &path, clock::now_ms()).await?;
+    tx.commit().await?;
+    let bytes = Bytes::from(indexed.index.clone());
+    let digest = hex::encode(Sha256::digest(&bytes));
+    let length = bytes.len();
+    context.indexes.write(&path, bytes).await.map_err(|error| {
+        tracing::error!(path, %error, "an index could not be written");
+        Stopped::Failed("the index could not be written to its storage; the log of the control plane says why".into())
+    })?;
+    let number = |n: u64| i64::try_from(n).map_err(|_| Stopped::Failed("internal error: a length".into()));
+    Ok(IndexObject { path, bytes: number(length as u64)?, head_bytes: number(indexed.head_bytes)?, digest })
+}
+
+/// Makes the asset playable: its row, its index and its document change together.
+async fn finish(
+    context: &Context,
+    run: Run,
+    stored: &[ObjectInfo],
+    indexed: &IndexedAsset,
+    index: &IndexObject,
+) -> Result<(), Stopped> {
+    let json = |e: serde_json::Error| Stopped::Failed(format!("internal error: {e}"));
+    let result = Indexed {
+        warnings: serde_json::to_string(&indexed.warnings).map_err(json)?,
+        duration_ms: i64::try_from(indexed.duration_ms).unwrap_or(i64::MAX),
+        tracks: serde_json::to_string(&indexed.tracks).map_err(json)?,
+    };
+    let mut tx = context.db.write().await?;
+    if !assets::set_playable(&mut tx, run, &result).await? {
+        return Err(Stopped::Unwanted);
+    }
+    indexes::release(&mut tx, run.id, clock::now_ms()).await?;
+    indexes::assign(&mut tx, run.id, index).await?;
+    for (position, info) in (0_i64..).zip(stored) {
+        let bytes = i64::try_from(info.bytes).unwrap_or(i64::MAX);
+        sources::set_stored(&mut tx, run.id, position, bytes, info.etag.as_deref()).await?;
+    }
+    if let Some(asset) = assets::get(&mut tx, run.id).await? {
+        documents::put_asset(&mut tx, &asset).await?;
+    }
+    tx.commit().await?;
+    Ok(())
+}

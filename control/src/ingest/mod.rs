@@ -1,0 +1,7 @@
+//! From stored media to playable assets.
+
+pub mod assets;
+mod reading;
+mod sweep;
+
+pub use sweep::sweep_indexes;

@@ -1,0 +1,28 @@
+//! Removal of index objects that no asset refers to any more.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::clock;
+use crate::context::Context;
+use crate::db::indexes;
+
+/// Removes from storage what has had no asset for `grace`: edges that have not heard of a change yet may still read it.
+/// Answers how many objects were removed.
+///
+/// # Errors
+/// When the database or the storage fails; what is left is tried again with the next call.
+pub async fn sweep_indexes(context: &Context, grace: Duration) -> Result<usize> {
+    let grace = i64::try_from(grace.as_millis()).unwrap_or(i64::MAX);
+    let mut db = context.db.read().await?;
+    let paths = indexes::unreferenced(&mut db, clock::now_ms().saturating_sub(grace)).await?;
+    drop(db);
+    for path in &paths {
+        context.indexes.remove(path).await?;
+        let mut tx = context.db.write().await?;
+        indexes::forget(&mut tx, path).await?;
+        tx.commit().await?;
+    }
+    Ok(paths.len())
+}

@@ -1,0 +1,87 @@
+//! Rows of the database as documents. Called in the transaction that changes the rows, so that what edges should have
+//! never differs from what is stored.
+
+use packager::config::{
+    Asset, Body, IndexObject, PackageType, PackagingConfiguration, SourceObject, StreamOrder, StreamSelection,
+    asset_key, configuration_key,
+};
+use sqlx::SqliteConnection;
+
+use crate::db::assets::Status;
+use crate::db::{self, assets, configurations, indexes, sources};
+
+/// A stored package type. What the database cannot hold counts as an error of decoding.
+pub fn package_type(text: &str) -> sqlx::Result<PackageType> {
+    match text {
+        "CMAF" => Ok(PackageType::Cmaf),
+        "DASH" => Ok(PackageType::Dash),
+        other => Err(sqlx::Error::Decode(format!("package type {other:?}").into())),
+    }
+}
+
+/// A stored stream order; see [`package_type`].
+pub fn stream_order(text: &str) -> sqlx::Result<StreamOrder> {
+    match text {
+        "ORIGINAL" => Ok(StreamOrder::Original),
+        "ASCENDING" => Ok(StreamOrder::Ascending),
+        "DESCENDING" => Ok(StreamOrder::Descending),
+        other => Err(sqlx::Error::Decode(format!("stream order {other:?}").into())),
+    }
+}
+
+/// Writes the document of a configuration.
+pub async fn put_configuration(db: &mut SqliteConnection, row: &configurations::Configuration) -> sqlx::Result<()> {
+    let body = Body::Configuration(PackagingConfiguration {
+        name: row.name.clone(),
+        packaging_group: row.packaging_group.clone(),
+        package_type: package_type(&row.package_type)?,
+        segment_duration_seconds: u32::try_from(row.segment_duration_seconds)
+            .map_err(|e| sqlx::Error::Decode(e.into()))?,
+        manifest_name: row.manifest_name.clone(),
+        stream_selection: StreamSelection {
+            order: stream_order(&row.stream_order)?,
+            min_video_bitrate: row.min_video_bitrate.map(i64::unsigned_abs),
+            max_video_bitrate: row.max_video_bitrate.map(i64::unsigned_abs),
+        },
+    });
+    db::documents::put(db, configuration_key(&row.packaging_group, &row.name), body).await.map(drop)
+}
+
+/// Writes that a configuration is gone.
+pub async fn retract_configuration(db: &mut SqliteConnection, row: &configurations::Configuration) -> sqlx::Result<()> {
+    db::documents::put(db, configuration_key(&row.packaging_group, &row.name), Body::Deleted).await.map(drop)
+}
+
+/// Writes the document of an asset if it is playable; there is none otherwise.
+pub async fn put_asset(db: &mut SqliteConnection, row: &assets::Asset) -> sqlx::Result<()> {
+    if row.status != Status::Playable {
+        return Ok(());
+    }
+    let Some(index) = indexes::find(db, row.id).await? else {
+        return Err(sqlx::Error::Decode(format!("asset {} is playable without an index", row.name).into()));
+    };
+    let sources = sources::list(db, row.id).await?;
+    let body = Body::Asset(Asset {
+        name: row.name.clone(),
+        packaging_group: row.packaging_group.clone(),
+        index: IndexObject {
+            path: index.path,
+            bytes: index.bytes.unsigned_abs(),
+            head_bytes: index.head_bytes.unsigned_abs(),
+            digest: index.digest,
+        },
+        sources: sources
+            .into_iter()
+            .map(|s| SourceObject { path: s.path, bytes: s.bytes.unwrap_or(0).unsigned_abs(), etag: s.etag })
+            .collect(),
+    });
+    db::documents::put(db, asset_key(&row.packaging_group, &row.name), body).await.map(drop)
+}
+
+/// Writes that an asset is gone or cannot be played now, if edges may think otherwise.
+pub async fn retract_asset(db: &mut SqliteConnection, row: &assets::Asset) -> sqlx::Result<()> {
+    if row.status != Status::Playable {
+        return Ok(());
+    }
+    db::documents::put(db, asset_key(&row.packaging_group, &row.name), Body::Deleted).await.map(drop)
+}

@@ -1,0 +1,205 @@
+//! What an instance remembers: least recently used first out, within a budget of bytes. Losing all of it costs only time.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use packager::job::Prepared;
+use packager::response::{Part, Response};
+
+/// All that an instance may remember, in bytes. The shares below add up to it.
+pub const CACHE_BYTES: usize = 16 << 20;
+/// Ranges of sidecar indexes: two hours of one rendition need about 3 MiB.
+const INDEX_BYTES: usize = 8 << 20;
+/// What jobs learnt from the heads of indexes.
+const PREPARED_BYTES: usize = 3 << 20;
+/// Answers that were made: manifests, init segments, and the headers of segments.
+const RENDERED_BYTES: usize = 4 << 20;
+/// Documents.
+const DOCUMENT_BYTES: usize = CACHE_BYTES - INDEX_BYTES - PREPARED_BYTES - RENDERED_BYTES;
+/// An answer with more bytes of ours is made again each time.
+const MAX_RENDERED_BYTES: usize = 1 << 20;
+/// What an entry costs beside its value: key, links, allocations.
+const ENTRY_BYTES: usize = 256;
+
+/// A map that forgets what was used least recently when its weight passes a budget.
+pub struct Lru<V> {
+    budget: usize,
+    weight: usize,
+    clock: u64,
+    slots: HashMap<Rc<str>, Slot<V>>,
+    ages: BTreeMap<u64, Rc<str>>,
+}
+
+struct Slot<V> {
+    value: V,
+    weight: usize,
+    used: u64,
+}
+
+impl<V> Lru<V> {
+    /// An empty map with a budget in bytes.
+    pub fn new(budget: usize) -> Self {
+        Self { budget, weight: 0, clock: 0, slots: HashMap::new(), ages: BTreeMap::new() }
+    }
+
+    /// The value of a key, which becomes the most recently used.
+    pub fn get(&mut self, key: &str) -> Option<&mut V> {
+        let slot = self.slots.get_mut(key)?;
+        let name = self.ages.remove(&slot.used)?;
+        self.clock += 1;
+        slot.used = self.clock;
+        self.ages.insert(self.clock, name);
+        Some(&mut slot.value)
+    }
+
+    /// Whether a value of `weight` bytes can be kept at all.
+    pub fn takes(&self, weight: usize) -> bool {
+        weight.saturating_add(ENTRY_BYTES) <= self.budget
+    }
+
+    /// Keeps a value that holds about `weight` bytes; what is too large for the budget is not kept.
+    pub fn put(&mut self, key: &str, value: V, weight: usize) {
+        self.remove(key);
+        if !self.takes(weight) {
+            return;
+        }
+        let weight = weight + ENTRY_BYTES;
+        while self.weight + weight > self.budget {
+            let Some((_, oldest)) = self.ages.pop_first() else { break };
+            if let Some(slot) = self.slots.remove(&oldest) {
+                self.weight -= slot.weight;
+            }
+        }
+        self.clock += 1;
+        let key: Rc<str> = key.into();
+        self.ages.insert(self.clock, key.clone());
+        self.slots.insert(key, Slot { value, weight, used: self.clock });
+        self.weight += weight;
+    }
+
+    /// Forgets a key.
+    pub fn remove(&mut self, key: &str) {
+        if let Some(slot) = self.slots.remove(key) {
+            self.ages.remove(&slot.used);
+            self.weight -= slot.weight;
+        }
+    }
+}
+
+/// Everything that is remembered but documents.
+pub struct Cache {
+    /// Bytes of sidecar indexes; see [`index_key`].
+    pub indexes: Lru<Bytes>,
+    /// See [`packager::job::Job::prepared`]; the key names both documents with their revisions.
+    pub prepared: Lru<Arc<Prepared>>,
+    /// Answers; the key is the path and the revisions of both documents.
+    pub rendered: Lru<Rc<Response>>,
+}
+
+impl Default for Cache {
+    fn default() -> Self {
+        Self { indexes: Lru::new(INDEX_BYTES), prepared: Lru::new(PREPARED_BYTES), rendered: Lru::new(RENDERED_BYTES) }
+    }
+}
+
+impl Cache {
+    /// Keeps an answer unless it holds many bytes of ours. Bytes of media are only named in it, never kept.
+    pub fn keep_rendered(&mut self, key: &str, response: &Rc<Response>) {
+        let ours: usize = response
+            .parts
+            .iter()
+            .map(|part| size_of::<Part>() + if let Part::Bytes(bytes) = part { bytes.len() } else { 0 })
+            .sum();
+        if ours <= MAX_RENDERED_BYTES {
+            self.rendered.put(key, response.clone(), ours);
+        }
+    }
+}
+
+/// An empty memory for documents.
+pub fn documents<V>() -> Lru<V> {
+    Lru::new(DOCUMENT_BYTES)
+}
+
+/// The key of a range of the index with this digest.
+pub fn index_key(digest: &str, range: &core::ops::Range<u64>) -> String {
+    format!("{digest}:{}-{}", range.start, range.end)
+}
+
+/// Which reads are under way in this instance, so that equal ones wait for the first.
+#[derive(Default)]
+pub struct Flights(RefCell<HashSet<String>>);
+
+/// A read that is under way until this is dropped.
+pub struct Flight<'a> {
+    flights: &'a Flights,
+    key: String,
+}
+
+impl Flights {
+    /// Takes off, unless the same is under way already.
+    pub fn start(&self, key: &str) -> Option<Flight<'_>> {
+        self.0.borrow_mut().insert(key.to_owned()).then(|| Flight { flights: self, key: key.to_owned() })
+    }
+}
+
+impl Drop for Flight<'_> {
+    fn drop(&mut self) {
+        self.flights.0.borrow_mut().remove(&self.key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_least_recently_used_goes_first_and_the_budget_holds() {
+        let mut lru = Lru::new(3 * (100 + ENTRY_BYTES));
+        for key in ["a", "b", "c"] {
+            lru.put(key, key, 100);
+        }
+        assert_eq!(lru.get("a"), Some(&mut "a"));
+        lru.put("d", "d", 100);
+        assert!(lru.get("b").is_none());
+        for key in ["a", "c", "d"] {
+            assert!(lru.get(key).is_some(), "{key}");
+        }
+        lru.put("e", "e", 200 + ENTRY_BYTES);
+        assert!(lru.get("a").is_none() && lru.get("c").is_none() && lru.get("d").is_some() && lru.get("e").is_some());
+        assert!(lru.weight <= lru.budget);
+    }
+
+    #[test]
+    fn what_is_too_large_is_not_kept_and_takes_the_old_value_with_it() {
+        let mut lru = Lru::new(1000);
+        lru.put("a", 1, 10);
+        lru.put("a", 2, 1000);
+        assert!(lru.get("a").is_none());
+        assert_eq!((lru.weight, lru.slots.len(), lru.ages.len()), (0, 0, 0));
+        lru.put("a", 3, usize::MAX);
+        assert!(lru.get("a").is_none());
+    }
+
+    #[test]
+    fn a_new_value_replaces_the_old_one_and_its_weight() {
+        let mut lru = Lru::new(10_000);
+        for weight in [10, 500, 20] {
+            lru.put("a", weight, weight);
+        }
+        assert_eq!(lru.get("a"), Some(&mut 20));
+        assert_eq!((lru.weight, lru.slots.len(), lru.ages.len()), (20 + ENTRY_BYTES, 1, 1));
+    }
+
+    #[test]
+    fn one_flight_at_a_time() {
+        let flights = Flights::default();
+        let first = flights.start("a");
+        assert!(first.is_some() && flights.start("a").is_none() && flights.start("b").is_some());
+        drop(first);
+        assert!(flights.start("a").is_some());
+    }
+}

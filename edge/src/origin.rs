@@ -1,0 +1,195 @@
+//! Reads from the control plane's origin routes. The one place with a timeout and a retry.
+
+use core::ops::Range;
+use core::pin::pin;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::future::{Either, select};
+use packager::config::{INDEX_PATH, IndexObject, MEDIA_PATH, PULL_PATH, SourceObject};
+use packager::{Error, limits};
+
+use crate::cache::index_key;
+use crate::http::{Headers, encode_path};
+use crate::platform::{Body, Incoming, Outgoing, Platform};
+use crate::problem::Problem;
+use crate::range;
+use crate::serve::Edge;
+use crate::settings::Settings;
+
+/// How long an origin may take until its response begins.
+pub const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long an index range or a document may take to arrive.
+pub const SMALL_BODY_TIMEOUT: Duration = Duration::from_secs(20);
+/// A failed attempt (no connection, no response in time, 5xx) is repeated so often; never once its body has begun.
+const ATTEMPTS: u32 = 2;
+/// A document from control; documents are below this (see [`limits::MAX_BATCH_BYTES`]).
+const MAX_DOCUMENT_BYTES: usize = 256 << 10;
+/// How often a request looks whether the equal read that it waits for has ended.
+const FLIGHT_POLL: Duration = Duration::from_millis(2);
+
+impl<P: Platform> Edge<P> {
+    /// Bytes of a sidecar index, from memory if they are there.
+    ///
+    /// # Errors
+    /// `Limit` when the range is larger than any that a job may need, else as [`Self::open_media`].
+    pub async fn index(&self, settings: &Settings, index: &IndexObject, range: Range<u64>) -> Result<Bytes, Problem> {
+        let length = range.end.saturating_sub(range.start);
+        if length > limits::MAX_HEAD_BYTES.max(limits::MAX_SEGMENT_INDEX_BYTES) {
+            return Err(Error::limit(format!("{length} bytes of an index in one read")).into());
+        }
+        let key = index_key(&index.digest, &range);
+        let deadline = self.platform.monotonic() + HEAD_TIMEOUT;
+        let _flight = loop {
+            if let Some(bytes) = self.cache.borrow_mut().indexes.get(&key) {
+                return Ok(bytes.clone());
+            }
+            let flight = self.flights.start(&key);
+            if flight.is_some() || self.platform.monotonic() > deadline {
+                break flight;
+            }
+            self.platform.sleep(FLIGHT_POLL).await;
+        };
+        let asked = Asked { route: INDEX_PATH, path: &index.path, range, total: index.bytes, etag: None };
+        let mut body = self.open(settings, &asked).await?;
+        let bytes = self.collect(&mut body, length as usize).await.and_then(|bytes| {
+            let short = bytes.len() as u64 != length;
+            if short { Err(format!("{} of {length} bytes arrived", bytes.len())) } else { Ok(Bytes::from(bytes)) }
+        });
+        let bytes = bytes.map_err(|e| Error::upstream(format!("index {}: {e}", index.path)))?;
+        self.cache.borrow_mut().indexes.put(&key, bytes.clone(), bytes.len());
+        Ok(bytes)
+    }
+
+    /// Opens a ranged read of a media file, and returns once the origin has agreed to send exactly that range of exactly
+    /// the file that was indexed.
+    ///
+    /// # Errors
+    /// `BadSource` when the stored file has changed or is gone, `Upstream` when the origin fails.
+    pub async fn open_media(
+        &self,
+        settings: &Settings,
+        source: &SourceObject,
+        range: Range<u64>,
+    ) -> Result<P::Body, Problem> {
+        let etag = source.etag.as_deref();
+        self.open(settings, &Asked { route: MEDIA_PATH, path: &source.path, range, total: source.bytes, etag }).await
+    }
+
+    /// Asks control for a document: its JSON, or `None` when control says that there is none.
+    ///
+    /// # Errors
+    /// Why control did not answer.
+    pub async fn pull(&self, settings: &Settings, key: &str) -> Result<Option<Vec<u8>>, String> {
+        let url = format!("{}{PULL_PATH}{}", settings.control_url, encode_path(key));
+        let mut incoming = self.get(settings, &url, &[]).await?;
+        match incoming.status {
+            200 => self.collect(&mut incoming.body, MAX_DOCUMENT_BYTES).await.map(Some),
+            404 => Ok(None),
+            status => Err(format!("control answered {status}")),
+        }
+    }
+
+    async fn open(&self, settings: &Settings, asked: &Asked<'_>) -> Result<P::Body, Problem> {
+        let url = format!("{}{}{}", settings.control_url, asked.route, encode_path(asked.path));
+        let mut fields = vec![("range", range::request_field(&asked.range))];
+        fields.extend(asked.etag.map(|etag| ("if-match", etag.to_owned())));
+        let incoming = self
+            .get(settings, &url, &fields)
+            .await
+            .map_err(|e| Error::upstream(format!("{}: the origin cannot be reached: {e}", asked.path)))?;
+        asked.check(incoming.status, &incoming.headers).map_err(|e| e.context(asked.path))?;
+        Ok(incoming.body)
+    }
+
+    async fn get(
+        &self,
+        settings: &Settings,
+        url: &str,
+        fields: &[(&'static str, String)],
+    ) -> Result<Incoming<P::Body>, String> {
+        let mut attempt = 1;
+        loop {
+            let mut headers = vec![("authorization", settings.authorization.clone())];
+            headers.extend_from_slice(fields);
+            let request = self.platform.get(Outgoing { url: url.to_owned(), headers });
+            let result = self.within(HEAD_TIMEOUT, request).await;
+            let failed = result.as_ref().map_or(true, |incoming| incoming.status >= 500);
+            if !failed || attempt == ATTEMPTS {
+                return result;
+            }
+            attempt += 1;
+        }
+    }
+
+    /// At most `limit` bytes, and the whole of it.
+    async fn collect(&self, body: &mut P::Body, limit: usize) -> Result<Vec<u8>, String> {
+        self.within(SMALL_BODY_TIMEOUT, collect(body, limit)).await
+    }
+
+    async fn within<T>(&self, time: Duration, work: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+        match select(pin!(work), pin!(self.platform.sleep(time))).await {
+            Either::Left((result, _)) => result,
+            Either::Right(_) => Err(format!("nothing came within {} s", time.as_secs())),
+        }
+    }
+}
+
+/// All of a body that has at most `limit` bytes.
+///
+/// # Errors
+/// When it has more, or breaks off.
+pub async fn collect<B: Body>(body: &mut B, limit: usize) -> Result<Vec<u8>, String> {
+    let mut all = Vec::new();
+    while let Some(chunk) = body.chunk(Vec::new()).await? {
+        if chunk.len() > limit - all.len() {
+            return Err(format!("more than {limit} bytes came"));
+        }
+        if all.is_empty() {
+            all = chunk;
+        } else {
+            all.extend_from_slice(&chunk);
+        }
+    }
+    Ok(all)
+}
+
+/// A range that was asked for.
+struct Asked<'a> {
+    route: &'static str,
+    path: &'a str,
+    range: Range<u64>,
+    /// Length of the object when it was indexed.
+    total: u64,
+    /// Its entity tag then.
+    etag: Option<&'a str>,
+}
+
+impl Asked<'_> {
+    /// Whether a response brings exactly this.
+    fn check(&self, status: u16, headers: &Headers) -> Result<(), Error> {
+        match status {
+            206 => {}
+            404 | 410 => return Err(Error::bad_source("the stored object is gone")),
+            412 | 416 => return Err(Error::bad_source("the source changed since it was indexed")),
+            401 | 403 => return Err(Error::upstream(format!("the origin refused this edge ({status}): origin_token"))),
+            200 => return Err(Error::upstream("the origin ignores Range")),
+            _ => return Err(Error::upstream(format!("the origin answered {status}"))),
+        }
+        let field = headers.get("content-range").unwrap_or_default();
+        let Some((range, total)) = range::parse_content_range(field) else {
+            return Err(Error::upstream(format!("Content-Range is {field:?}")));
+        };
+        if total.is_some_and(|total| total != self.total) {
+            let total = total.unwrap_or_default();
+            return Err(Error::bad_source(format!(
+                "the source changed since it was indexed: it had {} bytes and has {total}",
+                self.total
+            )));
+        }
+        if range != self.range {
+            return Err(Error::upstream(format!("asked for bytes {:?}, the origin sent {range:?}", self.range)));
+        }
+        Ok(())
+    }
+}

