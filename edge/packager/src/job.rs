@@ -305,8 +305,9 @@ fn media_type(track: &Track) -> &'static str {
     if track.is_video() { "video/mp4" } else { "audio/mp4" }
 }
 
-/// Changes whenever a byte of the output may: with the index, the configuration, the documents' names and the format.
-fn tag(documents: &Documents) -> u64 {
+/// The tag in the URLs of these documents. Changes whenever a byte of the output may: with the index, the sources, the
+/// configuration and the format.
+pub fn tag(documents: &Documents) -> u64 {
     let configuration = serde_json::to_vec(&*documents.configuration).unwrap_or_default();
     let asset = &documents.asset;
     let mut hash = Sha256::new();

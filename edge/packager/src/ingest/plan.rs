@@ -156,6 +156,10 @@ impl Track {
 
     /// Keeps the sample entries that samples use, numbered anew, and reads what they say.
     fn read_entries(&mut self) -> Result<(), Refusal> {
+        // Encrypted media with a clear lead have an entry of either kind; what is clear of them is not the title.
+        if let Some(entry) = self.media.sample_entries.iter().find(|e| matches!(&e.kind.0, b"encv" | b"enca")) {
+            read_entry(self.media.handler, entry)?;
+        }
         let mut used: Vec<u32> = Vec::new();
         for sample in &mut self.media.samples {
             let at = match used.last() {

@@ -45,7 +45,7 @@ impl Header {
     pub fn read(data: &[u8], at: u64, path: &str) -> Result<Self> {
         let mut reader = Reader::new(data, at);
         let cut =
-            |e: ShortRead| Error::bad_source(format!("{path}: the header of the box at byte {at} is cut off ({e})"));
+            |e: ShortRead| Error::bad_source(format!("the header of the box {path} at byte {at} is cut off ({e})"));
         let size = reader.u32().map_err(cut)?;
         let kind = FourCc(reader.array().map_err(cut)?);
         let (length, size) = match size {

@@ -1,0 +1,161 @@
+//! Drives the core over arbitrary bytes and checks what must always hold. The fuzz targets and the replay of their finds
+//! both call these.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use packager::config::{Asset, IndexObject, PackageType, PackagingConfiguration, SourceObject, StreamSelection};
+use packager::index::Head;
+use packager::ingest::{Description, IndexedAsset, Indexer, IngestStep, SourceFile};
+use packager::job::{Documents, Job, Step};
+use packager::media::segmenter;
+use packager::response::{Part, Response};
+use packager::route::{Resource, Route, TrackFile};
+use packager::segment::fmp4;
+
+/// Bytes as a media file: boxes, sample tables, codecs, index; then everything that can be asked of the index.
+pub fn file(data: &[u8]) {
+    let Some(indexed) = ingest(&[data]) else { return };
+    let head = Head::read(&indexed.index[..indexed.head_bytes as usize], indexed.index.len() as u64);
+    let head = head.expect("what was written is read");
+    for package_type in [PackageType::Cmaf, PackageType::Dash] {
+        let documents = documents(package_type, 2, &indexed.index, indexed.head_bytes, &[data.len() as u64]);
+        let manifest = Resource::Manifest { name: "index".into(), package_type };
+        let text = respond(&documents, manifest, &indexed.index).expect("a manifest of what was ingested");
+        let text = text_of(&text);
+        let tag = tag_in(&text);
+        for (track, segments) in head.tracks.iter().zip(segmenter::ladder(&head, 2)) {
+            for number in 1..=segments.len().min(3) as u32 {
+                let file = TrackFile::Segment(number);
+                let resource = Resource::Tagged { tag, track: track.name, file };
+                let response = respond(&documents, resource, &indexed.index).expect("a segment of what was ingested");
+                let length = fmp4::length(track, &segments[number as usize - 1]);
+                assert_eq!(response.len(), length, "the length is known before the bytes");
+                for part in &response.parts {
+                    if let Part::Source { range, .. } = part {
+                        assert!(range.start <= range.end && range.end <= data.len() as u64, "{range:?} is in the source");
+                    }
+                }
+            }
+            let resource = Resource::Tagged { tag, track: track.name, file: TrackFile::Init };
+            respond(&documents, resource, &indexed.index).expect("an init segment of what was ingested");
+        }
+    }
+}
+
+/// Bytes as an index: whatever it says, answers come or errors do.
+pub fn index(data: &[u8]) {
+    let head_bytes = data.get(8..12).map_or(0, |b| u32::from_be_bytes([b[0], b[1], b[2], b[3]]) as usize).min(data.len());
+    let Ok(head) = Head::read(&data[..head_bytes], data.len() as u64) else { return };
+    assert!(Head::read(&head.write(), data.len() as u64 + head.write().len() as u64).is_ok(), "what is read can be written");
+    for (track, segments) in head.tracks.iter().zip(segmenter::ladder(&head, 6)) {
+        for segment in segments.iter().take(8) {
+            let blocks = track.blocks(segment.fragments.clone());
+            let Some(blocks) = data.get(blocks.start as usize..blocks.end as usize) else { continue };
+            if let Ok(parts) = fmp4::write(track, segment, blocks) {
+                assert_eq!(parts.iter().map(Part::len).sum::<u64>(), fmp4::length(track, segment));
+            }
+        }
+    }
+}
+
+/// Text as a path: what is understood is written back the same.
+pub fn route(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    if let Ok(route) = Route::parse(text) {
+        assert_eq!(route.to_string(), text, "one resource, one URL");
+    }
+}
+
+/// A path, a newline, and an index that answers every fetch: no answer may panic, whatever the index holds.
+pub fn job(data: &[u8]) {
+    let Some(at) = data.iter().position(|b| *b == b'\n') else { return };
+    let (path, index) = (&data[..at], &data[at + 1..]);
+    let Some(Ok(mut route)) = std::str::from_utf8(path).ok().map(Route::parse) else { return };
+    let head_bytes = index.get(8..12).map_or(0, |b| u64::from(u32::from_be_bytes([b[0], b[1], b[2], b[3]])));
+    let head_bytes = head_bytes.min(index.len() as u64);
+    for package_type in [PackageType::Cmaf, PackageType::Dash] {
+        let documents = documents(package_type, 1 + (index.len() % 30) as u32, index, head_bytes, &[1 << 40, 1 << 40]);
+        if let Resource::Tagged { tag, .. } = &mut route.resource {
+            // The right tag, so that the path leads somewhere.
+            *tag = packager::job::tag(&documents);
+        }
+        let _ = respond(&documents, route.resource.clone(), index);
+    }
+}
+
+/// Runs an indexer over files in memory; `None` when it refuses them.
+pub fn ingest(files: &[&[u8]]) -> Option<IndexedAsset> {
+    let sources = (0..).zip(files).map(|(n, data): (u32, _)| SourceFile {
+        path: format!("{n}.mp4"),
+        bytes: data.len() as u64,
+        description: Description::default(),
+    });
+    let mut indexer = Indexer::new(sources.collect()).ok()?;
+    // Every read is a step forward, so a file cannot ask for more of them than this.
+    for _ in 0..1_000_000 {
+        match indexer.step().ok()? {
+            IngestStep::Read { source, range } => {
+                assert!(range.start < range.end && range.end <= files[source].len() as u64, "{range:?} is in the file");
+                let bytes = &files[source][range.start as usize..range.end as usize];
+                indexer.supply(Bytes::copy_from_slice(bytes)).ok()?;
+            }
+            IngestStep::Done(indexed) => return Some(indexed),
+        }
+        assert!((0.0..=1.0).contains(&indexer.progress()));
+    }
+    panic!("the indexer does not come to an end");
+}
+
+/// Documents of an asset `a` in a group `g` with a configuration `c`.
+pub fn documents(package_type: PackageType, seconds: u32, index: &[u8], head_bytes: u64, sources: &[u64]) -> Documents {
+    let configuration = PackagingConfiguration {
+        name: "c".into(),
+        packaging_group: "g".into(),
+        package_type,
+        segment_duration_seconds: seconds,
+        manifest_name: "index".into(),
+        stream_selection: StreamSelection::default(),
+    };
+    let index = IndexObject { path: "a".into(), bytes: index.len() as u64, head_bytes, digest: "0".repeat(64) };
+    let source = |(n, &bytes): (u32, &u64)| SourceObject { path: format!("{n}.mp4"), bytes, etag: None };
+    let sources = (0..).zip(sources).map(source).collect();
+    let asset = Asset { name: "a".into(), packaging_group: "g".into(), index, sources };
+    Documents { configuration: Arc::new(configuration), asset: Arc::new(asset) }
+}
+
+/// Runs a job against an index in memory.
+pub fn respond(documents: &Documents, resource: Resource, index: &[u8]) -> packager::Result<Response> {
+    let route = Route { packaging_group: "g".into(), asset: "a".into(), configuration: "c".into(), resource };
+    let mut job = Job::new(route, documents.clone(), None)?;
+    for _ in 0..4 {
+        match job.step()? {
+            Step::Fetch(fetches) => {
+                assert!(!fetches.is_empty(), "a fetch asks for something");
+                for fetch in fetches {
+                    assert!(fetch.range.end <= index.len() as u64, "{:?} is in the index", fetch.range);
+                    let bytes = &index[fetch.range.start as usize..fetch.range.end as usize];
+                    job.supply(fetch.id, Bytes::copy_from_slice(bytes))?;
+                }
+            }
+            Step::Done(response) => return Ok(response),
+        }
+    }
+    panic!("the job does not come to an end");
+}
+
+/// The text of a response that is all bytes of ours.
+pub fn text_of(response: &Response) -> String {
+    let bytes = response.parts.iter().map(|part| match part {
+        Part::Bytes(bytes) => bytes.to_vec(),
+        Part::Source { .. } => panic!("a manifest has no media"),
+    });
+    String::from_utf8(bytes.flatten().collect()).expect("manifests are UTF-8")
+}
+
+/// The first tag in a manifest.
+pub fn tag_in(text: &str) -> u64 {
+    let parts = text.split(['"', '/', '\n']);
+    let tag = parts.filter(|p| p.len() == 16).find_map(|p| u64::from_str_radix(p, 16).ok());
+    tag.expect("a manifest names its tag")
+}
