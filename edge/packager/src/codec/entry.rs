@@ -63,7 +63,8 @@ impl<'a> Entry<'a> {
     pub fn audio(entry: &SampleEntry<'a>) -> Result<Self, Error> {
         let data = entry.data;
         let version = u16_at(data, 8).unwrap_or(0);
-        let (mut start, mut fields) = (AUDIO_BYTES, None);
+        let mut start = AUDIO_BYTES;
+        let fields;
         if version == 2 && looks_like_sound_description_2(data) {
             start += QUICKTIME_2_BYTES;
             fields = u32_at(data, 40).map(|channels| Fields { channels, ..Fields::default() });

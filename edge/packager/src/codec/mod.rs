@@ -4,6 +4,8 @@
 mod aac;
 mod ac3;
 mod av1;
+mod av1_frame;
+mod av1_params;
 mod avc;
 mod avc_slice;
 mod entry;
@@ -15,6 +17,7 @@ mod opus;
 mod rfc6381;
 mod scan;
 mod vp9;
+mod vp9_frame;
 
 use entry::{Child, Entry};
 use error::Malformed;

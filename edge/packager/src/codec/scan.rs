@@ -3,7 +3,7 @@
 
 use core::fmt;
 
-use super::{Config, Headers, avc, avc_slice, hevc, hevc_slice};
+use super::{Codec, Config, Headers, av1_frame, avc, avc_slice, hevc, hevc_slice, vp9_frame};
 use crate::bytes::bits;
 use crate::limits::{MAX_NAL_UNITS, MAX_SAMPLE_BYTES};
 
@@ -44,6 +44,8 @@ pub struct Scanner {
 enum State {
     Avc { length_size: usize, sets: avc::ParameterSets },
     Hevc { length_size: usize, sets: hevc::ParameterSets },
+    Av1(Box<av1_frame::Frames>),
+    Vp9(vp9_frame::Frames),
     Whole,
 }
 
@@ -54,7 +56,9 @@ impl Scanner {
         let state = match &config.headers {
             Headers::Avc(sets) => State::Avc { length_size, sets: sets.clone() },
             Headers::Hevc(sets) => State::Hevc { length_size, sets: sets.clone() },
-            _ => State::Whole,
+            Headers::Av1(sequence) => State::Av1(Box::new(av1_frame::Frames::new(sequence.clone()))),
+            Headers::None if config.codec == Codec::Vp9 => State::Vp9(vp9_frame::Frames::default()),
+            Headers::None => State::Whole,
         };
         Self { state, broken: 0 }
     }
@@ -85,6 +89,8 @@ impl Scanner {
                 let size = *length_size;
                 nal_units(sample, size, &mut runs, broken, |nal| hevc_unit(nal, sets));
             }
+            State::Av1(frames) => frames.scan(sample, &mut runs, broken),
+            State::Vp9(frames) => frames.scan(sample, &mut runs, broken),
             State::Whole => runs.protected(sample.len()),
         }
         runs.finish();

@@ -1,0 +1,523 @@
+//! AV1 frame headers (AV1 specification clause 5.9): where they end, and the state that later ones refer to.
+
+use super::av1::{SELECT, Sequence, Unit, unit_type};
+use super::av1_params::{self, Motion, Quantization, Segments, Tiles};
+use super::scan::Runs;
+use crate::bytes::bits::{Bits, Error, Result};
+
+/// Frames that are kept for reference.
+pub(super) const SLOTS: usize = 8;
+/// `REFS_PER_FRAME`.
+const REFS: usize = 7;
+/// Open bitstream units of one sample.
+const MAX_UNITS: usize = 4096;
+
+/// `frame_type`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FrameType {
+    Key,
+    Inter,
+    IntraOnly,
+    Switch,
+}
+
+/// What a reference slot keeps of its frame.
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    frame_type: FrameType,
+    upscaled_width: u32,
+    frame_height: u32,
+    order_hint: u32,
+    segments: Segments,
+    motion: Motion,
+}
+
+/// Walks the open bitstream units of a track.
+#[derive(Clone, Debug)]
+pub(super) struct Frames {
+    sequence: Option<Box<Sequence>>,
+    slots: [Option<Slot>; SLOTS],
+    /// Tiles of the frame whose tile groups are still to come (`SeenFrameHeader`).
+    open: Option<Tiles>,
+}
+
+impl Frames {
+    pub fn new(sequence: Option<Box<Sequence>>) -> Self {
+        Self { sequence, slots: [None; SLOTS], open: None }
+    }
+
+    /// Adds the runs of one sample.
+    pub fn scan(&mut self, sample: &[u8], runs: &mut Runs<'_>, broken: &mut u32) {
+        let mut rest = sample;
+        self.open = None;
+        for _ in 0..MAX_UNITS {
+            if rest.is_empty() {
+                return;
+            }
+            let Ok(unit) = Unit::parse(rest) else { break };
+            runs.clear(unit.header_bytes);
+            match self.unit(&unit) {
+                Ok(None) => runs.clear(unit.payload.len()),
+                Ok(Some((group, tiles))) => {
+                    runs.clear(unit.payload.len() - group.len());
+                    if tiles.runs(group, runs).is_err() {
+                        *broken = broken.saturating_add(1);
+                    }
+                }
+                Err(_) => {
+                    // What was built on this frame can no longer be told: the next key frame starts afresh.
+                    self.slots = [None; SLOTS];
+                    self.open = None;
+                    *broken = broken.saturating_add(1);
+                    runs.clear(unit.payload.len());
+                }
+            }
+            rest = rest.get(unit.header_bytes + unit.payload.len()..).unwrap_or_default();
+        }
+        if !rest.is_empty() {
+            *broken = broken.saturating_add(1);
+            runs.clear(rest.len());
+        }
+    }
+
+    /// Takes in a unit; gives its tile group, if it has one: bytes of the payload, from the tile group's own header on.
+    fn unit<'a>(&mut self, unit: &Unit<'a>) -> Result<Option<(&'a [u8], Tiles)>> {
+        match unit.kind {
+            unit_type::SEQUENCE_HEADER => {
+                let sequence = Sequence::parse(unit.payload)?;
+                match &mut self.sequence {
+                    Some(old) => **old = sequence,
+                    None => self.sequence = Some(Box::new(sequence)),
+                }
+                Ok(None)
+            }
+            unit_type::TEMPORAL_DELIMITER => {
+                self.open = None;
+                Ok(None)
+            }
+            unit_type::FRAME_HEADER | unit_type::REDUNDANT_FRAME_HEADER => {
+                if self.open.is_none() {
+                    self.open = self.header(&mut Bits::new(unit.payload), unit.layer)?;
+                }
+                Ok(None)
+            }
+            unit_type::FRAME => {
+                let mut r = Bits::new(unit.payload);
+                // A frame unit has no show_existing_frame, so there are tiles.
+                let tiles = self.header(&mut r, unit.layer)?.ok_or(Error::Range)?;
+                self.open = Some(tiles);
+                self.group(r.rest()).map(Some)
+            }
+            unit_type::TILE_GROUP => self.group(unit.payload).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    fn group<'a>(&mut self, data: &'a [u8]) -> Result<(&'a [u8], Tiles)> {
+        let tiles = self.open.ok_or(Error::Range)?;
+        if tiles.last_in(data)? + 1 == tiles.count() {
+            self.open = None;
+        }
+        Ok((data, tiles))
+    }
+
+    /// `uncompressed_header` (clause 5.9.2). None after `show_existing_frame`.
+    fn header(&mut self, r: &mut Bits<'_>, layer: Option<(u8, u8)>) -> Result<Option<Tiles>> {
+        let sequence = self.sequence.take().ok_or(Error::Range)?;
+        let header = Header::new(&sequence).read(r, layer, &mut self.slots);
+        self.sequence = Some(sequence);
+        header
+    }
+}
+
+/// A frame header while it is read.
+struct Header<'s> {
+    s: &'s Sequence,
+    frame_type: FrameType,
+    show_frame: bool,
+    showable_frame: bool,
+    error_resilient: bool,
+    screen_content: bool,
+    integer_mv: bool,
+    size_override: bool,
+    order_hint: u32,
+    refs: [usize; REFS],
+    upscaled_width: u32,
+    frame_width: u32,
+    frame_height: u32,
+    intrabc: bool,
+    high_precision_mv: bool,
+}
+
+impl<'s> Header<'s> {
+    fn new(s: &'s Sequence) -> Self {
+        Self {
+            s,
+            frame_type: FrameType::Key,
+            show_frame: true,
+            showable_frame: false,
+            error_resilient: true,
+            screen_content: false,
+            integer_mv: false,
+            size_override: false,
+            order_hint: 0,
+            refs: [0; REFS],
+            upscaled_width: 0,
+            frame_width: 0,
+            frame_height: 0,
+            intrabc: false,
+            high_precision_mv: false,
+        }
+    }
+
+    fn intra(&self) -> bool {
+        matches!(self.frame_type, FrameType::Key | FrameType::IntraOnly)
+    }
+
+    fn read(
+        mut self,
+        r: &mut Bits<'_>,
+        layer: Option<(u8, u8)>,
+        slots: &mut [Option<Slot>; SLOTS],
+    ) -> Result<Option<Tiles>> {
+        let s = self.s;
+        let id_bits = s.frame_ids.map_or(0, |(_, bits)| bits);
+        if !s.reduced_still_picture {
+            if r.flag()? {
+                let shown = r.bits(3)? as usize;
+                self.temporal_point(r)?;
+                r.bits(id_bits)?;
+                let slot = slots.get(shown).copied().flatten().ok_or(Error::Range)?;
+                if slot.frame_type == FrameType::Key {
+                    *slots = [Some(slot); SLOTS];
+                }
+                return Ok(None);
+            }
+            self.frame_type = match r.bits(2)? {
+                0 => FrameType::Key,
+                1 => FrameType::Inter,
+                2 => FrameType::IntraOnly,
+                _ => FrameType::Switch,
+            };
+            self.show_frame = r.flag()?;
+            if self.show_frame {
+                self.temporal_point(r)?;
+                self.showable_frame = self.frame_type != FrameType::Key;
+            } else {
+                self.showable_frame = r.flag()?;
+            }
+            self.error_resilient = self.frame_type == FrameType::Switch
+                || (self.frame_type == FrameType::Key && self.show_frame)
+                || r.flag()?;
+        }
+        let shown_key = self.frame_type == FrameType::Key && self.show_frame;
+        if shown_key {
+            *slots = [None; SLOTS];
+        }
+        let disable_cdf_update = r.flag()?;
+        self.screen_content = match s.force_screen_content_tools {
+            SELECT => r.flag()?,
+            forced => forced != 0,
+        };
+        self.integer_mv = self.screen_content
+            && match s.force_integer_mv {
+                SELECT => r.flag()?,
+                forced => forced != 0,
+            };
+        r.bits(id_bits)?;
+        self.size_override = match self.frame_type {
+            FrameType::Switch => true,
+            _ => !s.reduced_still_picture && r.flag()?,
+        };
+        self.order_hint = r.bits(s.order_hint_bits)?;
+        let mut primary = None;
+        if !self.intra() && !self.error_resilient {
+            primary = Some(r.bits(3)? as usize).filter(|p| *p < REFS);
+        }
+        self.buffer_removal_times(r, layer)?;
+        let refresh = if self.frame_type == FrameType::Switch || shown_key { 0xff } else { r.bits(8)? };
+        if (!self.intra() || refresh != 0xff) && self.error_resilient && s.order_hint_bits > 0 {
+            self.reference_order_hints(r, slots)?;
+        }
+        if self.intra() {
+            self.frame_size(r)?;
+            render_size(r)?;
+            self.intrabc = self.screen_content && self.upscaled_width == self.frame_width && r.flag()?;
+        } else {
+            self.inter(r, slots)?;
+        }
+        if !s.reduced_still_picture && !disable_cdf_update {
+            r.flag()?;
+        }
+        let previous = match primary {
+            Some(p) => Some(self.slot(slots, p)?),
+            None => None,
+        };
+        let mi = (2 * self.frame_width.div_ceil(8), 2 * self.frame_height.div_ceil(8));
+        let tiles = Tiles::parse(r, s.use_128x128_superblock, mi)?;
+        let (segments, motion) = self.coding_parameters(r, slots, previous)?;
+        self.film_grain(r)?;
+        let slot = Slot {
+            frame_type: self.frame_type,
+            upscaled_width: self.upscaled_width,
+            frame_height: self.frame_height,
+            order_hint: self.order_hint,
+            segments,
+            motion,
+        };
+        for (index, place) in slots.iter_mut().enumerate() {
+            if refresh >> index & 1 == 1 {
+                *place = Some(slot);
+            }
+        }
+        Ok(Some(tiles))
+    }
+
+    /// From `quantization_params` to `global_motion_params`.
+    fn coding_parameters(
+        &self,
+        r: &mut Bits<'_>,
+        slots: &[Option<Slot>; SLOTS],
+        previous: Option<Slot>,
+    ) -> Result<(Segments, Motion)> {
+        let s = self.s;
+        let quantization = Quantization::parse(r, s)?;
+        let segments = Segments::parse(r, previous.map(|p| p.segments))?;
+        if quantization.base > 0 && r.flag()? {
+            r.skip(2)?;
+            if !self.intrabc && r.flag()? {
+                r.skip(3)?;
+            }
+        }
+        let coded_lossless = segments.lossless(&quantization);
+        if !coded_lossless && !self.intrabc {
+            av1_params::loop_filter(r, s)?;
+            if s.enable_cdef {
+                av1_params::cdef(r, s)?;
+            }
+        }
+        let all_lossless = coded_lossless && self.upscaled_width == self.frame_width;
+        if !all_lossless && !self.intrabc && s.enable_restoration {
+            av1_params::restoration(r, s)?;
+        }
+        if !coded_lossless {
+            r.flag()?;
+        }
+        let reference_select = !self.intra() && r.flag()?;
+        if reference_select && s.order_hint_bits > 0 && self.skip_mode_allowed(slots)? {
+            r.flag()?;
+        }
+        if !self.intra() && !self.error_resilient && s.enable_warped_motion {
+            r.flag()?;
+        }
+        r.flag()?;
+        let mut motion = Motion::default();
+        if !self.intra() {
+            motion = Motion::parse(r, previous.map(|p| p.motion).unwrap_or_default(), self.high_precision_mv)?;
+        }
+        Ok((segments, motion))
+    }
+
+    fn temporal_point(&self, r: &mut Bits<'_>) -> Result<()> {
+        if let Some(model) = self.s.decoder_model.as_ref().filter(|_| !self.s.equal_picture_interval) {
+            r.bits(model.frame_presentation_time_bits)?;
+        }
+        Ok(())
+    }
+
+    fn buffer_removal_times(&self, r: &mut Bits<'_>, layer: Option<(u8, u8)>) -> Result<()> {
+        let Some(model) = &self.s.decoder_model else { return Ok(()) };
+        if !r.flag()? {
+            return Ok(());
+        }
+        let (temporal, spatial) = layer.unwrap_or_default();
+        for point in self.s.operating_points.iter().filter(|p| p.decoder_model) {
+            let inside = point.idc >> temporal & 1 == 1 && point.idc >> (spatial + 8) & 1 == 1;
+            if point.idc == 0 || inside {
+                r.bits(model.buffer_removal_time_bits)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn reference_order_hints(&self, r: &mut Bits<'_>, slots: &mut [Option<Slot>; SLOTS]) -> Result<()> {
+        for slot in slots.iter_mut() {
+            let order_hint = r.bits(self.s.order_hint_bits)?;
+            match slot {
+                Some(slot) if slot.order_hint == order_hint => {}
+                // A frame that was never seen: only its place in time is known.
+                _ => {
+                    *slot = Some(Slot {
+                        frame_type: FrameType::Inter,
+                        upscaled_width: 0,
+                        frame_height: 0,
+                        order_hint,
+                        segments: Segments::default(),
+                        motion: Motion::default(),
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The slot behind `ref_frame_idx[index]`.
+    fn slot(&self, slots: &[Option<Slot>; SLOTS], index: usize) -> Result<Slot> {
+        let slot = self.refs.get(index).and_then(|i| slots.get(*i)).copied().flatten();
+        slot.ok_or(Error::Range)
+    }
+
+    /// `frame_size` (clause 5.9.5).
+    fn frame_size(&mut self, r: &mut Bits<'_>) -> Result<()> {
+        let s = self.s;
+        (self.upscaled_width, self.frame_height) = if self.size_override {
+            (r.bits(s.frame_width_bits)? + 1, r.bits(s.frame_height_bits)? + 1)
+        } else {
+            (s.max_frame_width, s.max_frame_height)
+        };
+        self.superres(r)
+    }
+
+    /// `superres_params` (clause 5.9.8).
+    fn superres(&mut self, r: &mut Bits<'_>) -> Result<()> {
+        self.frame_width = self.upscaled_width;
+        if self.s.enable_superres && r.flag()? {
+            let denominator = r.bits(3)? + 9;
+            self.frame_width = (self.upscaled_width * 8 + denominator / 2) / denominator;
+        }
+        Ok(())
+    }
+
+    /// `frame_size_with_refs` (clause 5.9.7).
+    fn frame_size_with_refs(&mut self, r: &mut Bits<'_>, slots: &[Option<Slot>; SLOTS]) -> Result<()> {
+        for index in 0..REFS {
+            if r.flag()? {
+                let slot = self.slot(slots, index)?;
+                if slot.upscaled_width == 0 {
+                    return Err(Error::Range);
+                }
+                (self.upscaled_width, self.frame_height) = (slot.upscaled_width, slot.frame_height);
+                return self.superres(r);
+            }
+        }
+        self.frame_size(r)?;
+        render_size(r)
+    }
+
+    /// The part of inter frames.
+    fn inter(&mut self, r: &mut Bits<'_>, slots: &[Option<Slot>; SLOTS]) -> Result<()> {
+        let s = self.s;
+        let short = s.order_hint_bits > 0 && r.flag()?;
+        if short {
+            let (last, gold) = (r.bits(3)? as usize, r.bits(3)? as usize);
+            self.set_frame_refs(slots, last, gold)?;
+        }
+        for index in 0..REFS {
+            if !short {
+                let slot = r.bits(3)? as usize;
+                if let Some(place) = self.refs.get_mut(index) {
+                    *place = slot;
+                }
+            }
+            if let Some((delta_bits, _)) = s.frame_ids {
+                r.bits(delta_bits)?;
+            }
+        }
+        if self.size_override && !self.error_resilient {
+            self.frame_size_with_refs(r, slots)?;
+        } else {
+            self.frame_size(r)?;
+            render_size(r)?;
+        }
+        self.high_precision_mv = !self.integer_mv && r.flag()?;
+        if !r.flag()? {
+            r.skip(2)?;
+        }
+        r.flag()?;
+        if !self.error_resilient && s.enable_ref_frame_mvs {
+            r.flag()?;
+        }
+        Ok(())
+    }
+
+    /// `get_relative_dist` (clause 5.9.3).
+    fn distance(&self, a: u32, b: u32) -> i32 {
+        let m = 1i32 << (self.s.order_hint_bits.max(1) - 1);
+        let difference = a as i32 - b as i32;
+        (difference & (m - 1)) - (difference & m)
+    }
+
+    /// The set frame refs process (clause 7.8).
+    fn set_frame_refs(&mut self, slots: &[Option<Slot>; SLOTS], last: usize, gold: usize) -> Result<()> {
+        let mut hints = [0; SLOTS];
+        for (hint, slot) in hints.iter_mut().zip(slots) {
+            *hint = self.distance(slot.as_ref().ok_or(Error::Range)?.order_hint, self.order_hint);
+        }
+        let mut used = [false; SLOTS];
+        let mut refs = [None; REFS];
+        let give = |refs: &mut [Option<usize>; REFS], used: &mut [bool; SLOTS], place: usize, slot: usize| {
+            if let (Some(place), Some(used)) = (refs.get_mut(place), used.get_mut(slot)) {
+                (*place, *used) = (Some(slot), true);
+            }
+        };
+        give(&mut refs, &mut used, 0, last);
+        give(&mut refs, &mut used, 3, gold);
+        let free = |used: &[bool; SLOTS], backward: bool| {
+            let free: Vec<(usize, i32)> = hints
+                .iter()
+                .copied()
+                .enumerate()
+                .filter(|(i, hint)| !used.get(*i).copied().unwrap_or(true) && (*hint >= 0) == backward)
+                .collect();
+            free
+        };
+        // Of equal ones the latest search takes the last, the earliest search the first.
+        if let Some((slot, _)) = free(&used, true).into_iter().max_by_key(|(_, hint)| *hint) {
+            give(&mut refs, &mut used, 6, slot);
+        }
+        for place in [4, 5] {
+            if let Some((slot, _)) = free(&used, true).into_iter().min_by_key(|(_, hint)| *hint) {
+                give(&mut refs, &mut used, place, slot);
+            }
+        }
+        for place in [1, 2, 4, 5, 6] {
+            if refs.get(place).is_some_and(Option::is_none)
+                && let Some((slot, _)) = free(&used, false).into_iter().max_by_key(|(_, hint)| *hint)
+            {
+                give(&mut refs, &mut used, place, slot);
+            }
+        }
+        let earliest = hints.iter().enumerate().min_by_key(|(_, hint)| **hint).map_or(0, |(i, _)| i);
+        self.refs = refs.map(|slot| slot.unwrap_or(earliest));
+        Ok(())
+    }
+
+    /// `skip_mode_params` (clause 5.9.22), as far as `skipModeAllowed`.
+    fn skip_mode_allowed(&self, slots: &[Option<Slot>; SLOTS]) -> Result<bool> {
+        let mut hints = [0; REFS];
+        for (index, hint) in hints.iter_mut().enumerate() {
+            *hint = self.slot(slots, index)?.order_hint;
+        }
+        let latest_before = |limit: u32| {
+            let before = hints.iter().copied().filter(|hint| self.distance(*hint, limit) < 0);
+            before.reduce(|best, hint| if self.distance(hint, best) > 0 { hint } else { best })
+        };
+        let Some(forward) = latest_before(self.order_hint) else { return Ok(false) };
+        let backward = hints.iter().any(|hint| self.distance(*hint, self.order_hint) > 0);
+        Ok(backward || latest_before(forward).is_some())
+    }
+
+    fn film_grain(&self, r: &mut Bits<'_>) -> Result<()> {
+        if self.s.film_grain_params_present && (self.show_frame || self.showable_frame) {
+            av1_params::film_grain(r, self.s, self.frame_type == FrameType::Inter)?;
+        }
+        Ok(())
+    }
+}
+
+fn render_size(r: &mut Bits<'_>) -> Result<()> {
+    if r.flag()? {
+        r.skip(32)?;
+    }
+    Ok(())
+}
