@@ -54,6 +54,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         100.0 * indexed.index.len() as f64 / sizes.iter().sum::<u64>() as f64,
         indexed.duration_ms
     );
+    fs::create_dir_all(&out)?;
+    fs::write(Path::new(&out).join("index.epidx"), &indexed.index)?;
     indexed.tracks.iter().for_each(|t| println!("{}", serde_json::to_string(t).unwrap_or_default()));
     indexed.warnings.iter().for_each(|w| println!("warning: {w}"));
 
