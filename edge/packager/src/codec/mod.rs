@@ -8,6 +8,7 @@ mod av1_frame;
 mod av1_params;
 mod avc;
 mod avc_slice;
+mod captions;
 mod entry;
 mod error;
 mod flac;
@@ -19,6 +20,7 @@ mod scan;
 mod vp9;
 mod vp9_frame;
 
+pub use captions::Captions;
 use entry::{Child, Entry};
 use error::Malformed;
 pub use error::{Error, ErrorKind};

@@ -3,6 +3,7 @@
 
 use core::fmt;
 
+use super::captions::{Captions, Gatherer};
 use super::{Codec, Config, Headers, av1_frame, avc, avc_slice, hevc, hevc_slice, vp9_frame};
 use crate::bytes::bits;
 use crate::limits::{MAX_NAL_UNITS, MAX_SAMPLE_BYTES};
@@ -37,6 +38,7 @@ impl core::error::Error for ScanError {}
 #[derive(Clone, Debug)]
 pub struct Scanner {
     state: State,
+    captions: Gatherer,
     broken: u32,
 }
 
@@ -60,12 +62,17 @@ impl Scanner {
             Headers::None if config.codec == Codec::Vp9 => State::Vp9(vp9_frame::Frames::default()),
             Headers::None => State::Whole,
         };
-        Self { state, broken: 0 }
+        Self { state, captions: Gatherer::default(), broken: 0 }
     }
 
     /// How many units could not be read so far: their bytes count as clear.
     pub fn broken(&self) -> u32 {
         self.broken
+    }
+
+    /// The captions that were found so far (H.264 and H.265).
+    pub fn captions(&self) -> Captions {
+        self.captions.found()
     }
 
     /// Replaces what is in `out` by the subsamples of `sample`, in order; their sum is its length. Audio samples are
@@ -79,15 +86,15 @@ impl Scanner {
             return Err(ScanError::TooLarge(sample.len()));
         }
         let mut runs = Runs { out, clear: 0 };
-        let Self { state, broken } = self;
+        let Self { state, captions, broken } = self;
         match state {
             State::Avc { length_size, sets } => {
                 let size = *length_size;
-                nal_units(sample, size, &mut runs, broken, |nal| avc_unit(nal, sets));
+                nal_units(sample, size, &mut runs, broken, |nal| avc_unit(nal, sets, captions));
             }
             State::Hevc { length_size, sets } => {
                 let size = *length_size;
-                nal_units(sample, size, &mut runs, broken, |nal| hevc_unit(nal, sets));
+                nal_units(sample, size, &mut runs, broken, |nal| hevc_unit(nal, sets, captions));
             }
             State::Av1(frames) => frames.scan(sample, &mut runs, broken),
             State::Vp9(frames) => frames.scan(sample, &mut runs, broken),
@@ -159,9 +166,10 @@ fn split_unit(data: &[u8], length_size: usize) -> Option<(&[u8], &[u8])> {
     rest.split_at_checked(length as usize)
 }
 
-fn avc_unit(nal: &[u8], sets: &mut avc::ParameterSets) -> bits::Result<Option<usize>> {
+fn avc_unit(nal: &[u8], sets: &mut avc::ParameterSets, captions: &mut Gatherer) -> bits::Result<Option<usize>> {
     match nal.first().map(|b| b & 31) {
         Some(1 | 5) => return avc_slice::header_bytes(nal, sets).map(Some),
+        Some(6) => captions.sei(nal, 1),
         Some(7) => sets.set_sps(avc::Sps::parse(nal)?),
         Some(8) => sets.set_pps(avc::Pps::parse(nal)?),
         _ => {}
@@ -169,7 +177,7 @@ fn avc_unit(nal: &[u8], sets: &mut avc::ParameterSets) -> bits::Result<Option<us
     Ok(None)
 }
 
-fn hevc_unit(nal: &[u8], sets: &mut hevc::ParameterSets) -> bits::Result<Option<usize>> {
+fn hevc_unit(nal: &[u8], sets: &mut hevc::ParameterSets, captions: &mut Gatherer) -> bits::Result<Option<usize>> {
     if hevc::layer_id(nal) != 0 {
         return Ok(None);
     }
@@ -177,6 +185,7 @@ fn hevc_unit(nal: &[u8], sets: &mut hevc::ParameterSets) -> bits::Result<Option<
         Some(0..=9 | 16..=21) => return hevc_slice::header_bytes(nal, sets).map(Some),
         Some(33) => sets.set_sps(hevc::Sps::parse(nal)?),
         Some(34) => sets.set_pps(hevc::Pps::parse(nal)?),
+        Some(39) => captions.sei(nal, 2),
         _ => {}
     }
     Ok(None)

@@ -34,7 +34,7 @@ pub fn write(
                 scanned.broken
             ));
         }
-        let mut written = describe(track, file, !scanned.counts.is_empty());
+        let mut written = describe(track, file, &scanned);
         write_blocks(&mut written, track, scanned, &mut blocks)
             .map_err(|e| e.context(file.map_or("", |f| f.path.as_str())))?;
         head.tracks.push(written);
@@ -70,7 +70,7 @@ fn check_durations(plan: &Plan, warnings: &mut Vec<String>) {
 }
 
 /// Everything of a track but its fragments.
-fn describe(track: &plan::Track, file: Option<&SourceFile>, stretches: bool) -> Track {
+fn describe(track: &plan::Track, file: Option<&SourceFile>, scanned: &Scanned) -> Track {
     let samples = &track.media.samples;
     let first_duration = samples.first().map_or(0, |s| s.duration);
     let constant = samples.iter().all(|s| s.duration == first_duration);
@@ -95,7 +95,7 @@ fn describe(track: &plan::Track, file: Option<&SourceFile>, stretches: bool) -> 
         composition: samples.iter().any(|s| s.composition_offset != 0),
         sync: sync_layout(track),
         closed: track.closed,
-        stretches,
+        stretches: !scanned.counts.is_empty(),
         sample_entries: track.entries.iter().map(|(entry, _)| entry.bytes.clone()).collect(),
         codec: config.map(|c| c.codecs.clone()).unwrap_or_default(),
         supplemental_codec: supplemental,
@@ -105,12 +105,12 @@ fn describe(track: &plan::Track, file: Option<&SourceFile>, stretches: bool) -> 
         role: description.role,
         average_bitrate: bit_rate(bytes, seconds_end, track.media.timescale),
         peak_bitrate: 0,
-        media: describe_media(track, config),
+        media: describe_media(track, config, scanned),
         fragments: Vec::with_capacity(track.cuts.len()),
     }
 }
 
-fn describe_media(track: &plan::Track, config: Option<&codec::Config>) -> Media {
+fn describe_media(track: &plan::Track, config: Option<&codec::Config>, scanned: &Scanned) -> Media {
     if let Some(video) = config.and_then(codec::Config::video) {
         return Media::Video(Video {
             width: video.width,
@@ -119,8 +119,8 @@ fn describe_media(track: &plan::Track, config: Option<&codec::Config>) -> Media 
             matrix: track.media.matrix,
             frame_rate: frame_rate(track),
             range: video.range,
-            cea608: Vec::new(),
-            cea708: Vec::new(),
+            cea608: scanned.cea608.clone(),
+            cea708: scanned.cea708.clone(),
         });
     }
     let audio = config.and_then(codec::Config::audio);

@@ -22,6 +22,10 @@ pub struct Scanned {
     pub counts: Vec<u32>,
     /// Units whose headers could not be read; they count as clear.
     pub broken: u32,
+    /// CEA-608 channels (1 to 4) that carry captions, ascending.
+    pub cea608: Vec<u8>,
+    /// CEA-708 services (1 to 63) that carry captions, ascending.
+    pub cea708: Vec<u8>,
 }
 
 /// The pass over the samples.
@@ -62,6 +66,7 @@ impl Scan {
             let track = self.plan.tracks.get(self.track)?;
             let samples = track.media.samples.get(self.sample..).unwrap_or_default();
             let Some(first) = samples.first() else {
+                self.leave();
                 self.track += 1;
                 self.sample = 0;
                 self.enter();
@@ -112,8 +117,22 @@ impl Scan {
             self.sample += 1;
             self.done += u64::from(sample.size);
         }
-        scanned.broken = self.scanners.iter().map(Scanner::broken).fold(0, u32::saturating_add);
         Ok(())
+    }
+
+    /// Ends the current track: what its scanners know now is all there is.
+    fn leave(&mut self) {
+        let Some(scanned) = self.scanned.get_mut(self.track) else { return };
+        for scanner in &self.scanners {
+            let captions = scanner.captions();
+            scanned.broken = scanned.broken.saturating_add(scanner.broken());
+            scanned.cea608.extend(captions.channels());
+            scanned.cea708.extend(captions.services());
+        }
+        for numbers in [&mut scanned.cea608, &mut scanned.cea708] {
+            numbers.sort_unstable();
+            numbers.dedup();
+        }
     }
 
     /// The plan, and what the samples of each track told.
