@@ -133,7 +133,7 @@ impl<P: Platform> Edge<P> {
     async fn within<T>(&self, time: Duration, work: impl Future<Output = Result<T, String>>) -> Result<T, String> {
         match select(pin!(work), pin!(self.platform.sleep(time))).await {
             Either::Left((result, _)) => result,
-            Either::Right(_) => Err(format!("no answer within {} ms", time.as_millis())),
+            Either::Right(_) => Err(format!("no answer within {} s", time.as_secs_f32().ceil())),
         }
     }
 }

@@ -104,7 +104,7 @@ fn a_failed_attempt_is_repeated_once_and_silence_is_not() {
         let start = edge.platform.monotonic();
         edge.platform.script(|_| Reply::Silent);
         let problem = open(&edge).await.unwrap_err();
-        assert!(problem.detail.contains("10000 ms"), "{}", problem.detail);
+        assert!(problem.detail.contains("10 s"), "{}", problem.detail);
         assert_eq!(edge.platform.asked.borrow().len(), 1);
         assert_eq!(edge.platform.monotonic() - start, HEAD_TIMEOUT);
     });
