@@ -20,7 +20,7 @@ const DURATION_BUCKETS: [f64; 10] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.
 /// Writes JSON logs to standard error, filtered by `RUST_LOG` (by default `info`).
 pub fn init_logs() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let logs = tracing_subscriber::fmt().json().flatten_event(true).with_env_filter(filter);
+    let logs = tracing_subscriber::fmt().json().flatten_event(true).with_span_list(false).with_env_filter(filter);
     if logs.with_writer(std::io::stderr).try_init().is_err() {
         tracing::debug!("logs were set up before");
     }
@@ -76,11 +76,11 @@ pub async fn observe(matched: Option<MatchedPath>, request: Request, next: Next)
         let [method, route_label] = labels;
         let labels = [method, route_label, ("status", status.as_str().to_owned())];
         metrics::counter!("control_http_requests_total", &labels).increment(1);
-        let milliseconds = elapsed.as_secs_f64() * 1000.0;
+        let microseconds = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
         if route.starts_with("/v1/") || status.is_server_error() {
-            tracing::info!(status = status.as_u16(), milliseconds, "answered");
+            tracing::info!(status = status.as_u16(), microseconds, "answered");
         } else {
-            tracing::debug!(status = status.as_u16(), milliseconds, "answered");
+            tracing::debug!(status = status.as_u16(), microseconds, "answered");
         }
         if let Ok(value) = HeaderValue::from_str(&id) {
             response.headers_mut().insert(REQUEST_ID, value);

@@ -22,4 +22,4 @@ pub mod transfer;
 mod wasi;
 
 #[cfg(test)]
-mod fake;
+mod tests;

@@ -17,11 +17,11 @@ use crate::range;
 use crate::serve::Edge;
 use crate::settings::Settings;
 
-/// How long an origin may take until its response begins.
+/// How long an origin may take until its response begins, over all attempts.
 pub const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long an index range or a document may take to arrive.
 pub const SMALL_BODY_TIMEOUT: Duration = Duration::from_secs(20);
-/// A failed attempt (no connection, no response in time, 5xx) is repeated so often; never once its body has begun.
+/// How often one read is tried while there is no connection or the answer is 5xx; never once its body has begun.
 const ATTEMPTS: u32 = 2;
 /// A document from control; documents are below this (see [`limits::MAX_BATCH_BYTES`]).
 const MAX_DOCUMENT_BYTES: usize = 256 << 10;
@@ -108,14 +108,17 @@ impl<P: Platform> Edge<P> {
         url: &str,
         fields: &[(&'static str, String)],
     ) -> Result<Incoming<P::Body>, String> {
+        let start = self.platform.monotonic();
         let mut attempt = 1;
         loop {
+            let spent = self.platform.monotonic().saturating_sub(start);
             let mut headers = vec![("authorization", settings.authorization.clone())];
             headers.extend_from_slice(fields);
             let request = self.platform.get(Outgoing { url: url.to_owned(), headers });
-            let result = self.within(HEAD_TIMEOUT, request).await;
+            let result = self.within(HEAD_TIMEOUT.saturating_sub(spent), request).await;
             let failed = result.as_ref().map_or(true, |incoming| incoming.status >= 500);
-            if !failed || attempt == ATTEMPTS {
+            let in_time = self.platform.monotonic().saturating_sub(start) < HEAD_TIMEOUT;
+            if !failed || attempt == ATTEMPTS || !in_time {
                 return result;
             }
             attempt += 1;
@@ -130,7 +133,7 @@ impl<P: Platform> Edge<P> {
     async fn within<T>(&self, time: Duration, work: impl Future<Output = Result<T, String>>) -> Result<T, String> {
         match select(pin!(work), pin!(self.platform.sleep(time))).await {
             Either::Left((result, _)) => result,
-            Either::Right(_) => Err(format!("nothing came within {} s", time.as_secs())),
+            Either::Right(_) => Err(format!("no answer within {} s", time.as_secs_f32().ceil())),
         }
     }
 }

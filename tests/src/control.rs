@@ -168,6 +168,14 @@ impl Control {
         fs::read_to_string(self.data.join("control.log")).unwrap_or_default()
     }
 
+    /// The most memory that it has had, in bytes.
+    pub fn peak_memory(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("its status");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("VmHWM");
+        let kibibytes: u64 = line.trim().trim_end_matches("kB").trim().parse().expect("a number");
+        kibibytes << 10
+    }
+
     /// Ends it as a power cut would; what to start it again with.
     pub fn kill(mut self) -> Setup {
         self.end();

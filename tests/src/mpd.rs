@@ -64,8 +64,8 @@ impl Mpd {
                 Event::Empty(tag) => (tag, true),
                 Event::End(tag) => {
                     match tag.local_name().as_ref() {
-                        b"Representation" => mpd.close(&set, &set_template, open.take()),
-                        b"AdaptationSet" => set_template = Template::default(),
+                        "Representation" => mpd.close(&set, &set_template, open.take()),
+                        "AdaptationSet" => set_template = Template::default(),
                         _ => {}
                     }
                     continue;
@@ -75,22 +75,22 @@ impl Mpd {
             };
             let attributes = attributes_of(tag);
             match tag.local_name().as_ref() {
-                b"MPD" => mpd.attributes = attributes,
-                b"AdaptationSet" => set = attributes,
-                b"Representation" => {
+                "MPD" => mpd.attributes = attributes,
+                "AdaptationSet" => set = attributes,
+                "Representation" => {
                     open = Some((attributes, None));
                     if ends_at_once {
                         mpd.close(&set, &set_template, open.take());
                     }
                 }
-                b"SegmentTemplate" => {
+                "SegmentTemplate" => {
                     let template = Template { attributes, timeline: Vec::new() };
                     match &mut open {
                         Some((_, own)) => *own = Some(template),
                         None => set_template = template,
                     }
                 }
-                b"S" => {
+                "S" => {
                     let number = |name: &str| attributes.get(name).map(|text| text.parse::<u64>().expect("a number"));
                     let template = open.as_mut().and_then(|(_, own)| own.as_mut()).unwrap_or(&mut set_template);
                     let follows = template.timeline.last().map_or(0, |(time, duration)| time + duration);
@@ -160,9 +160,8 @@ fn attributes_of(tag: &BytesStart<'_>) -> BTreeMap<String, String> {
     tag.attributes()
         .map(|attribute| {
             let attribute = attribute.expect("an attribute");
-            let name = String::from_utf8_lossy(attribute.key.as_ref()).into_owned();
-            let raw = String::from_utf8_lossy(&attribute.value).into_owned();
-            let value = quick_xml::escape::unescape(&raw).expect("a value").into_owned();
+            let name = attribute.key.as_ref().to_owned();
+            let value = quick_xml::escape::unescape(&attribute.value).expect("a value").into_owned();
             (name, value)
         })
         .collect()

@@ -255,9 +255,9 @@ fn compare(table: &BTreeMap<String, Outcome>) {
     for (name, outcome) in table {
         let found = vec![outcome.status.as_str(), &outcome.hls, &outcome.dash];
         match expected.get(name.as_str()) {
-            None => drop(writeln!(wrong, "{name}: not in {}", path.display())),
+            None => _ = writeln!(wrong, "{name}: not in {}", path.display()),
             Some(wanted) if *wanted != found => {
-                drop(writeln!(wrong, "{name}:\n  expected {wanted:?}\n  found    {found:?}"))
+                let _ = writeln!(wrong, "{name}:\n  expected {wanted:?}\n  found    {found:?}";
             }
             Some(_) => {}
         }

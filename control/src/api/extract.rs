@@ -10,9 +10,9 @@ use http::request::Parts;
 use http::{HeaderMap, header};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
-use serde_json::error::Category;
 use serde_path_to_error::Segment;
 
+use super::strict::Strict;
 use super::{MAX_BATCH_BODY_BYTES, MAX_BODY_BYTES};
 use crate::context::Context;
 use crate::error::{ApiError, ApiResult};
@@ -67,17 +67,19 @@ fn is_json(headers: &HeaderMap) -> bool {
 /// # Errors
 /// 400 for what is not JSON, 422 for a field.
 pub fn parse<T: DeserializeOwned>(json: &[u8]) -> ApiResult<T> {
-    let mut deserializer = serde_json::Deserializer::from_slice(json);
-    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        let pointer = pointer(error.path());
-        let error = error.into_inner();
-        match error.classify() {
-            Category::Data => misfit(pointer, &error.to_string()),
-            Category::Syntax | Category::Eof | Category::Io => ApiError::bad_request(format!("not JSON: {error}")),
-        }
-    })?;
-    deserializer.end().map_err(|error| ApiError::bad_request(format!("not JSON: {error}")))?;
-    Ok(value)
+    let value: serde_json::Value = serde_json::from_slice(json).map_err(|error| not_json(&error))?;
+    // A value keeps the last of two members of one name; `T` does not take a second one.
+    let mut twice = serde_json::Deserializer::from_slice(json);
+    let direct: Result<T, _> = serde_path_to_error::deserialize(&mut twice);
+    let parsed = parse_value(value)?;
+    match direct {
+        Ok(_) => Ok(parsed),
+        Err(error) => Err(misfit(pointer(error.path()), &error.into_inner().to_string())),
+    }
+}
+
+fn not_json(error: &serde_json::Error) -> ApiError {
+    ApiError::bad_request(format!("not JSON: {error}"))
 }
 
 /// Reads a JSON value, as [`parse`].
@@ -85,7 +87,7 @@ pub fn parse<T: DeserializeOwned>(json: &[u8]) -> ApiResult<T> {
 /// # Errors
 /// 422 for a field.
 pub fn parse_value<T: DeserializeOwned>(value: serde_json::Value) -> ApiResult<T> {
-    serde_path_to_error::deserialize(value).map_err(|error| {
+    serde_path_to_error::deserialize(Strict(value)).map_err(|error| {
         let pointer = pointer(error.path());
         misfit(pointer, &error.into_inner().to_string())
     })

@@ -14,6 +14,7 @@ mod openapi;
 mod origin;
 mod page;
 mod player;
+mod strict;
 
 use axum::Router;
 use axum::middleware;

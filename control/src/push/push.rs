@@ -71,6 +71,7 @@ pub async fn push_once(context: &Context, id: i64) -> Result<Outcome> {
     let outcome = match result {
         Ok(Answer::Taken) => {
             edges::acknowledge(&mut tx, &edge, revision, clock::now_ms()).await?;
+            metrics::gauge!("control_acknowledged_revision", "edge" => edge.name.clone()).set(revision as f64);
             tracing::info!(edge = edge.name, revision, documents = batch.documents.len(), "pushed");
             if revision < desired { Outcome::More } else { Outcome::Complete }
         }

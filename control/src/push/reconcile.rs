@@ -84,8 +84,6 @@ impl Reconciler {
             if busy || waits {
                 continue;
             }
-            metrics::gauge!("control_acknowledged_revision", "edge" => edge.name)
-                .set(edge.acknowledged_revision as f64);
             let context = self.context.clone();
             let task = self.running.spawn(async move { (edge.id, push_once(&context, edge.id).await) });
             self.in_flight.insert(task.id(), edge.id);
@@ -103,6 +101,10 @@ impl Reconciler {
         match result {
             Ok(Outcome::Complete | Outcome::More) => {
                 self.failures.remove(&edge);
+            }
+            // The next push passes the sequence that the edge has seen. Once is worth it at once.
+            Ok(Outcome::SequenceJumped) if !self.failures.contains_key(&edge) => {
+                self.failures.insert(edge, Failures { count: 1, next: Instant::now() });
             }
             Ok(Outcome::Failed | Outcome::SequenceJumped) => self.note_failure(edge),
             Err(error) => {

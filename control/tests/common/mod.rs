@@ -1,0 +1,188 @@
+//! A control plane in this process without its loops: tests run each round themselves.
+
+#![allow(dead_code, reason = "each test file uses a part of it")]
+
+use axum::Router;
+use axum::body::Body;
+use bytes::Bytes;
+use control::api;
+use control::archive::Storage;
+use control::clock;
+use control::context::{Context, Parts, Wake};
+use control::db::assets::{Indexed, Status};
+use control::db::indexes::IndexObject;
+use control::db::{Db, assets, indexes, sources};
+use control::push::{Client, documents};
+use control::secrets::Secrets;
+use http::{HeaderMap, Method, Request, StatusCode, header};
+use http_body_util::BodyExt as _;
+use serde_json::Value;
+use tempfile::TempDir;
+use tower::Service as _;
+
+pub const TOKEN: &str = "administrator-of-tests";
+
+/// A control plane whose data goes away with it.
+pub struct Control {
+    pub context: Context,
+    pub router: Router,
+    pub directory: TempDir,
+}
+
+/// An answer, read whole.
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|e| panic!("{e}: {:?}", self.body))
+    }
+
+    pub fn header(&self, name: impl header::AsHeaderName) -> &str {
+        self.headers.get(name).map_or("", |v| v.to_str().unwrap())
+    }
+
+    /// Checks that this is a problem document with a status and a field.
+    #[track_caller]
+    pub fn assert_problem(&self, status: u16, field: Option<&str>) {
+        let text = String::from_utf8_lossy(&self.body);
+        assert_eq!(self.status.as_u16(), status, "{text}");
+        assert_eq!(self.header(header::CONTENT_TYPE), "application/problem+json", "{text}");
+        let problem = self.json();
+        assert_eq!(problem["status"], status, "{text}");
+        assert!(problem["type"].as_str().unwrap().starts_with("https://edgepack.dev/problems/"), "{text}");
+        for member in ["title", "detail", "instance"] {
+            assert!(!problem[member].as_str().unwrap().is_empty(), "{member} in {text}");
+        }
+        assert_eq!(problem["field"].as_str(), field, "{text}");
+    }
+}
+
+impl Control {
+    pub async fn new() -> Self {
+        Self::open(tempfile::tempdir().unwrap()).await
+    }
+
+    /// Opens what is in a directory, as a start of the program does.
+    pub async fn open(directory: TempDir) -> Self {
+        let data = directory.path();
+        let context = Context::new(Parts {
+            db: Db::open(&data.join("control.db")).await.unwrap(),
+            media: Storage::open(None, &data.join("media")).unwrap(),
+            indexes: Storage::open(None, &data.join("indexes")).unwrap(),
+            secrets: Secrets::open(data, Some(TOKEN)).unwrap(),
+            client: Client::new().unwrap(),
+            public_url: None,
+            embedded_edge: None,
+            player: None,
+            ingest_wake: Wake::default(),
+            push_wake: Wake::default(),
+        });
+        Self { router: api::router(context.clone()), context, directory }
+    }
+
+    /// Ends this control plane and opens its data again.
+    pub async fn reopen(self) -> Self {
+        self.context.db.close().await;
+        Self::open(self.directory).await
+    }
+
+    pub async fn send(&self, request: Request<Body>) -> Answer {
+        let response = self.router.clone().call(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        Answer { status: parts.status, headers: parts.headers, body }
+    }
+
+    /// A request with the administrator's token.
+    pub async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
+        let request =
+            Request::builder().method(method).uri(path).header(header::AUTHORIZATION, format!("Bearer {TOKEN}"));
+        let request = match body {
+            None => request.body(Body::empty()),
+            Some(body) => request.header(header::CONTENT_TYPE, "application/json").body(Body::from(body.to_string())),
+        };
+        self.send(request.unwrap()).await
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.call(Method::GET, path, None).await
+    }
+
+    pub async fn post(&self, path: &str, body: Value) -> Answer {
+        self.call(Method::POST, path, Some(body)).await
+    }
+
+    pub async fn patch(&self, path: &str, body: Value) -> Answer {
+        self.call(Method::PATCH, path, Some(body)).await
+    }
+
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.call(Method::DELETE, path, None).await
+    }
+
+    /// A request of an edge with its token.
+    pub async fn origin(&self, method: Method, path: &str, headers: &[(&str, &str)]) -> Answer {
+        let token = format!("Bearer {}", self.context.secrets.origin.reveal());
+        let mut request = Request::builder().method(method).uri(path).header(header::AUTHORIZATION, token);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.send(request.body(Body::empty()).unwrap()).await
+    }
+
+    /// Adds the group `films` with the configurations `hls` and `dash`.
+    pub async fn add_group(&self) {
+        let films = "/v1/packaging-groups/films/configurations";
+        for (path, body) in [
+            ("/v1/packaging-groups", serde_json::json!({"name": "films"})),
+            (films, serde_json::json!({"name": "hls", "package_type": "CMAF"})),
+            (films, serde_json::json!({"name": "dash", "package_type": "DASH", "manifest_name": "main"})),
+        ] {
+            assert_eq!(self.post(path, body).await.status, StatusCode::CREATED);
+        }
+    }
+
+    pub fn write_media(&self, path: &str, bytes: &[u8]) {
+        let path = self.directory.path().join("media").join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, bytes).unwrap();
+    }
+
+    /// Adds an asset of one source and makes it playable the way a finished ingest does, without one.
+    pub async fn add_playable(&self, name: &str, path: &str) {
+        let body = serde_json::json!({"name": name, "packaging_group": "films", "sources": [{"path": path}]});
+        assert_eq!(self.post("/v1/assets", body).await.status, StatusCode::ACCEPTED);
+        self.make_playable(name).await;
+    }
+
+    /// See [`Self::add_playable`]; the asset must be the only one that is QUEUED.
+    pub async fn make_playable(&self, name: &str) {
+        let index = IndexObject { path: format!("{name}.idx"), bytes: 5, head_bytes: 2, digest: "0".repeat(64) };
+        self.context.indexes.write(&index.path, Bytes::from_static(b"index")).await.unwrap();
+        let mut tx = self.context.db.write().await.unwrap();
+        let run = assets::claim(&mut tx).await.unwrap().unwrap();
+        let found = Indexed { warnings: "[\"a warning\"]".into(), duration_ms: 1500, tracks: "[]".into() };
+        assert!(assets::set_playable(&mut tx, run, &found).await.unwrap());
+        indexes::announce(&mut tx, &index.path, clock::now_ms()).await.unwrap();
+        indexes::assign(&mut tx, run.id, &index).await.unwrap();
+        sources::set_stored(&mut tx, run.id, 0, 10, Some("\"tag\"")).await.unwrap();
+        let row = assets::get(&mut tx, run.id).await.unwrap().unwrap();
+        assert_eq!((row.name.as_str(), row.status), (name, Status::Playable));
+        documents::put_asset(&mut tx, &row).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+}
+
+/// A request with the administrator's token and a body of any kind.
+pub fn json_request(method: Method, path: &str, content_type: Option<&str>, body: impl Into<Body>) -> Request<Body> {
+    let mut request =
+        Request::builder().method(method).uri(path).header(header::AUTHORIZATION, format!("Bearer {TOKEN}"));
+    if let Some(content_type) = content_type {
+        request = request.header(header::CONTENT_TYPE, content_type);
+    }
+    request.body(body.into()).unwrap()
+}

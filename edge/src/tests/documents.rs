@@ -1,0 +1,156 @@
+//! Where documents come from, and what is remembered.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use futures::executor::block_on;
+use futures::future::join_all;
+use packager::config::Document;
+use packager::route::Route;
+
+use super::fake::{Fake, Reply, asset, configuration, deleted, edge};
+use crate::problem::Problem;
+use crate::serve::Edge;
+use crate::settings::Settings;
+use crate::store::{ABSENT, AWAY, FRESH};
+
+fn put(edge: &Edge<Fake>, document: &Document) {
+    edge.platform.stored.borrow_mut().insert(document.key.replace('/', ":"), document.to_json());
+}
+
+async fn settings(edge: &Rc<Edge<Fake>>) -> Settings {
+    Settings::read(&edge.platform).await.expect("settings")
+}
+
+async fn resolve(edge: &Rc<Edge<Fake>>) -> Result<String, Problem> {
+    let settings = settings(edge).await;
+    let route = Route::parse("/vod/v1/g/a/c/index.m3u8")?;
+    edge.documents(&settings, &route).await.map(|resolved| resolved.identity)
+}
+
+fn control_has(documents: Vec<Document>) -> impl Fn(&crate::platform::Outgoing) -> Reply {
+    move |request| {
+        let found = documents.iter().find(|d| request.url.ends_with(&format!("/origin/v1/documents/{}", d.key)));
+        found.map_or(Reply::status(404), Reply::json)
+    }
+}
+
+#[test]
+fn a_stored_document_is_read_once_a_second_at_most() {
+    block_on(async {
+        let edge = edge();
+        put(&edge, &configuration(1));
+        put(&edge, &asset(2));
+        let first = resolve(&edge).await.unwrap();
+        assert_eq!(first, "configuration/g/c@1 asset/g/a@2");
+        for _ in 0..50 {
+            resolve(&edge).await.unwrap();
+        }
+        assert_eq!(edge.platform.loads.get(), 2);
+
+        put(&edge, &asset(3));
+        edge.platform.later(FRESH);
+        join_all((0..10).map(|_| resolve(&edge))).await;
+        assert_eq!(edge.platform.loads.get(), 4);
+        assert_eq!(resolve(&edge).await.unwrap(), "configuration/g/c@1 asset/g/a@3");
+        assert!(edge.platform.asked.borrow().is_empty());
+    });
+}
+
+#[test]
+fn a_missing_document_is_pulled_once_and_stored() {
+    block_on(async {
+        let edge = edge();
+        edge.platform.script(control_has(vec![configuration(1), asset(2)]));
+        let answers = join_all((0..10).map(|_| resolve(&edge))).await;
+        assert!(answers.iter().all(Result::is_ok));
+        assert_eq!(edge.platform.asked.borrow().len(), 2, "{:?}", edge.platform.asked.borrow());
+        assert_eq!(edge.platform.stored.borrow().len(), 2);
+
+        let other = super::fake::edge();
+        other.platform.stored.replace(edge.platform.stored.borrow().clone());
+        assert!(resolve(&other).await.is_ok(), "with control away");
+    });
+}
+
+#[test]
+fn what_control_does_not_have_is_not_asked_for_again_for_a_while() {
+    block_on(async {
+        let edge = edge();
+        edge.platform.script(control_has(vec![configuration(1)]));
+        for _ in 0..5 {
+            assert_eq!(resolve(&edge).await.unwrap_err().kind.status(), 404);
+        }
+        assert_eq!(edge.platform.asked.borrow().len(), 2);
+        edge.platform.script(control_has(vec![asset(2)]));
+        assert_eq!(resolve(&edge).await.unwrap_err().kind.status(), 404);
+        edge.platform.later(ABSENT);
+        assert!(resolve(&edge).await.is_ok());
+    });
+}
+
+#[test]
+fn without_control_a_missing_document_is_503_and_a_known_one_is_served() {
+    block_on(async {
+        let edge = edge();
+        put(&edge, &configuration(1));
+        let problem = resolve(&edge).await.unwrap_err();
+        assert_eq!(problem.kind.status(), 503);
+        assert!(problem.headers.iter().any(|(name, _)| *name == "retry-after"));
+        assert!(
+            problem.detail.contains("asset/g/a") && problem.detail.contains("connection refused"),
+            "{}",
+            problem.detail
+        );
+        assert_eq!(edge.platform.asked.borrow().len(), 2, "one retry");
+        assert_eq!(resolve(&edge).await.unwrap_err().kind.status(), 503);
+        assert_eq!(edge.platform.asked.borrow().len(), 2, "and none right after");
+
+        edge.platform.later(AWAY);
+        put(&edge, &asset(2));
+        assert!(resolve(&edge).await.is_ok());
+        edge.platform.store_fails.set(true);
+        edge.platform.later(Duration::from_secs(100));
+        assert!(resolve(&edge).await.is_ok(), "what is in memory outlives the store");
+    });
+}
+
+#[test]
+fn a_control_plane_that_answers_nonsense_changes_nothing() {
+    block_on(async {
+        let edge = edge();
+        put(&edge, &configuration(1));
+        let other = configuration(9);
+        for reply in [Reply::json(&other), Reply::Response(200, Vec::new(), b"{}".to_vec()), Reply::status(401)] {
+            edge.platform.script(move |_| reply.clone());
+            assert_eq!(resolve(&edge).await.unwrap_err().kind.status(), 503);
+            edge.platform.later(AWAY);
+        }
+        edge.platform.script(|_| Reply::Response(200, Vec::new(), vec![b' '; 1 << 20]));
+        assert!(resolve(&edge).await.unwrap_err().detail.contains("more than"));
+        assert_eq!(edge.platform.stored.borrow().len(), 1);
+    });
+}
+
+#[test]
+fn a_deleted_document_is_not_found_and_not_pulled() {
+    block_on(async {
+        let edge = edge();
+        put(&edge, &configuration(1));
+        put(&edge, &deleted(&asset(2), 3));
+        edge.platform.script(control_has(vec![asset(2)]));
+        assert_eq!(resolve(&edge).await.unwrap_err().kind.status(), 404);
+        assert!(edge.platform.asked.borrow().is_empty());
+    });
+}
+
+#[test]
+fn a_stored_document_of_another_version_is_pulled_again() {
+    block_on(async {
+        let edge = edge();
+        put(&edge, &configuration(1));
+        put(&edge, &Document { version: 99, ..asset(2) });
+        edge.platform.script(control_has(vec![asset(3)]));
+        assert_eq!(resolve(&edge).await.unwrap(), "configuration/g/c@1 asset/g/a@3");
+    });
+}

@@ -1,0 +1,141 @@
+//! Power cuts: the control plane is killed at any moment of an ingest, and edges are left without it.
+
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use e2e::http::Client;
+use e2e::playlist::{self, Multivariant};
+use e2e::{Control, Setup, control, media, tools};
+
+#[test]
+fn killed_at_any_moment_of_an_ingest() {
+    let mut ends = Vec::new();
+    for wait in [0, 3, 8, 15, 30, 60, 120, 250] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let control = Setup::at(folder.path()).start();
+        control.group("kill", 2);
+        let paths: Vec<String> = media::ladder().iter().map(|file| control.store(file)).collect();
+        let playable = control.playable("kill", "before", &[media::small("h264_aac.mp4")]);
+        let url = control.playback(&playable, "CMAF");
+        control.submit("kill", "during", &paths);
+        // The moment is what is tested; nothing is awaited here.
+        std::thread::sleep(Duration::from_millis(wait));
+        let control = control.kill().start();
+        let during = control.finished("during");
+        assert_eq!(during.status(), "PLAYABLE", "after {wait} ms: {}", during.json);
+        let multivariant = Multivariant::fetch(&control.client, &control.playback(&during, "CMAF"));
+        assert_eq!(multivariant.media_urls().len(), 5, "after {wait} ms");
+        assert_eq!(control.finished("before").status(), "PLAYABLE", "after {wait} ms");
+        control.client.get(&url);
+        for path in ["/v1/packaging-groups/kill", "/v1/packaging-groups/kill/configurations/hls-kill"] {
+            assert_eq!(control.rest("GET", path, None).status, 200, "after {wait} ms: {path}");
+        }
+        ends.push(wait);
+    }
+    println!("killed {ends:?} ms after the asset was accepted: nothing lost");
+}
+
+#[test]
+fn nothing_acknowledged_is_lost() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut setup = Setup { embedded_edge: false, ..Setup::at(folder.path()) };
+    let mut acknowledged = Vec::new();
+    for round in 0..5 {
+        let control = setup.start();
+        for name in &acknowledged {
+            assert_eq!(
+                control.rest("GET", &format!("/v1/packaging-groups/{name}"), None).status,
+                200,
+                "{name} was lost"
+            );
+        }
+        for index in 0..5 {
+            let name = format!("group-{round}-{index}");
+            control.create("/v1/packaging-groups", &serde_json::json!({ "name": name }));
+            acknowledged.push(name);
+        }
+        setup = Setup { embedded_edge: false, ..control.kill() };
+    }
+}
+
+/// An edge in a process of its own, as it runs elsewhere.
+struct Edge {
+    url: String,
+    child: Child,
+}
+
+impl Edge {
+    fn start(control: &Control, name: &str) -> Self {
+        let mut variables = Command::new(tools::control_binary());
+        variables.args(["edge-variables", "--edge", name, "--control-url", &control.url, "--data"]).arg(&control.data);
+        let text = tools::succeed(&mut variables, Duration::from_secs(20));
+        let address = control::free_address();
+        let pairs = String::from_utf8_lossy(&text).into_owned();
+        let pairs = pairs.lines().filter_map(|line| {
+            let (name, value) = line.trim().trim_start_matches("export ").split_once('=')?;
+            let name = name.strip_prefix("SPIN_VARIABLE_")?.to_lowercase();
+            Some(format!("{name}={}", value.trim_matches(['"', '\''])))
+        });
+        let child = Command::new(tools::built("target/release/examples/serve"))
+            .arg(tools::component())
+            .arg(address.to_string())
+            .args(pairs)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("an edge");
+        let edge = Self { url: format!("http://{address}"), child };
+        let started = Instant::now();
+        let client = Client::default();
+        while client
+            .try_send("GET", &format!("{}/healthz", edge.url), &[], &[])
+            .is_none_or(|answer| answer.status != 200)
+        {
+            assert!(started.elapsed() < Duration::from_secs(60), "the edge does not answer");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        edge
+    }
+}
+
+impl Drop for Edge {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn an_edge_without_control() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let control = Setup::at(folder.path()).start();
+    control.group("away", 2);
+    let asset = control.playable("away", "known", &[media::small("h264_aac.mp4")]);
+    control.playable("away", "unknown", &[media::small("open_gop.mp4")]);
+    let edge = Edge::start(&control, "far");
+    let client = Client::default();
+
+    // Pulled once, without any push.
+    let manifest = control.playback(&asset, "CMAF").replace(&control.edge, &edge.url);
+    let urls = playlist::every_url(&client, &manifest);
+    let bodies: Vec<Vec<u8>> = urls.iter().map(|url| client.get(url).body).collect();
+
+    let setup = control.kill();
+    for (url, body) in urls.iter().zip(&bodies) {
+        // Media bytes come from the origin; what the edge has of itself are documents and the index.
+        if url.ends_with(".m3u8") || url.ends_with("init.mp4") {
+            assert!(client.get(url).body == *body, "{url} differs without the control plane");
+        }
+    }
+    let unknown = client.send("GET", &manifest.replace("/known/", "/unknown/"), &[], &[]);
+    assert_eq!(unknown.status, 503, "{}", unknown.text());
+    assert!(!unknown.problem().is_empty());
+    assert!(unknown.header("retry-after").is_some());
+    assert_eq!(unknown.header("cache-control"), Some("no-store"));
+
+    let _control = setup.start();
+    assert_eq!(client.get(&manifest.replace("/known/", "/unknown/")).status, 200);
+    for (url, body) in urls.iter().zip(&bodies) {
+        assert!(client.get(url).body == *body, "{url} differs after the control plane came back");
+    }
+}

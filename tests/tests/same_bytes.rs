@@ -1,0 +1,188 @@
+//! The same request gives the same bytes wherever it is answered: by the packager natively, by the component in the
+//! embedded host, and under Spin where `spin` is on the PATH.
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use e2e::http::Client;
+use e2e::mpd::Mpd;
+use e2e::{Asset, Control, control, media, playlist, tools};
+use packager::config::{self, Body, Document};
+use packager::job::{Documents, Job, Step};
+use packager::response::{Part, Response};
+use packager::route::Route;
+use sha2::{Digest, Sha256};
+
+/// What the control plane tells edges, read as an edge reads it.
+struct Origin<'a> {
+    control: &'a Control,
+    token: String,
+}
+
+impl<'a> Origin<'a> {
+    fn new(control: &'a Control) -> Self {
+        let token = std::fs::read_to_string(control.data.join("origin-token")).expect("the origin token");
+        Self { control, token: token.trim().to_owned() }
+    }
+
+    fn get(&self, path: &str) -> Vec<u8> {
+        let bearer = format!("Bearer {}", self.token);
+        let url = format!("{}{path}", self.control.url);
+        let response = self.control.client.send("GET", &url, &[("authorization", &bearer)], &[]);
+        assert_eq!(response.status, 200, "{url}: {}", response.text());
+        response.body
+    }
+
+    fn document(&self, key: &str) -> Body {
+        let json = self.get(&format!("{}{key}", config::PULL_PATH));
+        Document::from_json(&json).unwrap_or_else(|error| panic!("{key}: {error}")).body
+    }
+
+    fn documents(&self, route: &Route) -> Documents {
+        let Body::Configuration(configuration) = self.document(&route.configuration_key()) else {
+            panic!("no configuration under {}", route.configuration_key())
+        };
+        let Body::Asset(asset) = self.document(&route.asset_key()) else {
+            panic!("no asset under {}", route.asset_key())
+        };
+        Documents { configuration: Arc::new(configuration), asset: Arc::new(asset) }
+    }
+}
+
+/// Answers a path natively, from the whole index and whole media files in memory.
+fn native(documents: &Documents, index: &Bytes, sources: &[Bytes], path: &str) -> (Response, Vec<u8>) {
+    let route = Route::parse(path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    let mut job = Job::new(route, documents.clone(), None).unwrap_or_else(|error| panic!("{path}: {error}"));
+    let response = loop {
+        match job.step().unwrap_or_else(|error| panic!("{path}: {error}")) {
+            Step::Done(response) => break response,
+            Step::Fetch(list) => {
+                for fetch in list {
+                    let bytes = index.slice(fetch.range.start as usize..fetch.range.end as usize);
+                    job.supply(fetch.id, bytes).unwrap_or_else(|error| panic!("{path}: {error}"));
+                }
+            }
+        }
+    };
+    let body = response
+        .parts
+        .iter()
+        .flat_map(|part| match part {
+            Part::Bytes(bytes) => bytes.to_vec(),
+            Part::Source { source, range } => {
+                sources[usize::from(*source)][range.start as usize..range.end as usize].to_vec()
+            }
+        })
+        .collect();
+    (response, body)
+}
+
+/// Every URL of an asset in both outputs.
+fn every_url(control: &Control, asset: &Asset) -> Vec<String> {
+    let mut urls = playlist::every_url(&control.client, &control.playback(asset, "CMAF"));
+    urls.extend(Mpd::fetch(&control.client, &control.playback(asset, "DASH")).every_url());
+    urls
+}
+
+#[test]
+fn natively_and_in_the_embedded_host() {
+    let control = Control::start();
+    let origin = Origin::new(&control);
+    control.group("same", 2);
+    let mut compared = 0;
+    let mut cases = vec![("ladder".to_owned(), media::ladder())];
+    cases.extend(
+        media::all_small().into_iter().enumerate().map(|(index, file)| (media::asset_name(index, &file), vec![file])),
+    );
+    for (name, files) in cases {
+        let asset = control.playable("same", &name, &files);
+        let sources: Vec<Bytes> = files.iter().map(|file| Bytes::from(std::fs::read(file).expect("a file"))).collect();
+        let mut known: Option<(String, Documents, Bytes)> = None;
+        for url in every_url(&control, &asset) {
+            let path = &url[control.edge.len()..];
+            let route = Route::parse(path).unwrap_or_else(|error| panic!("{path}: {error}"));
+            if known.as_ref().is_none_or(|(configuration, ..)| *configuration != route.configuration) {
+                let documents = origin.documents(&route);
+                let index = Bytes::from(origin.get(&format!("{}{}", config::INDEX_PATH, documents.asset.index.path)));
+                assert_eq!(
+                    hex::encode(Sha256::digest(&index)),
+                    documents.asset.index.digest,
+                    "{name}: the index's digest"
+                );
+                known = Some((route.configuration.clone(), documents, index));
+            }
+            let (_, documents, index) = known.as_ref().expect("documents");
+            let (response, body) = native(documents, index, &sources, path);
+            assert_eq!(response.len(), body.len() as u64, "{path}: the length is known before the media is read");
+            let ours = control.client.get(&url);
+            assert!(ours.body == body, "{path}: {} bytes natively, {} from the component", body.len(), ours.body.len());
+            assert_eq!(ours.header("etag"), Some(response.etag.as_str()), "{path}");
+            assert_eq!(ours.header("content-type"), Some(response.content_type), "{path}");
+            compared += 1;
+        }
+    }
+    println!("{compared} URLs give the same bytes natively and in the embedded host");
+    assert!(compared > 100, "only {compared} URLs");
+}
+
+struct Spin(Child);
+
+impl Drop for Spin {
+    fn drop(&mut self) {
+        // Spin runs its trigger as a child of its own; both end on an interrupt.
+        let _ = Command::new("kill").args(["-INT", &self.0.id().to_string()]).status();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn under_spin() {
+    let Some(spin) = tools::find_program(&["spin"]) else {
+        println!("spin is not on the PATH: nothing compared under Spin (https://spinframework.dev/install)");
+        return;
+    };
+    let control = Control::start();
+    control.group("spin", 2);
+    let asset = control.playable("spin", "sample", &media::ladder());
+    let urls = every_url(&control, &asset);
+    let address = control::free_address();
+    let body = serde_json::json!({ "name": "spin", "url": format!("http://{address}") });
+    let state = tempfile::tempdir().expect("a folder");
+    let _running = Spin(start_spin(&spin, &control, &address.to_string(), state.path()));
+    wait(&control.client, &format!("http://{address}/healthz"));
+    control.create("/v1/edges", &body);
+    for url in &urls {
+        let theirs = control.client.get(&url.replace(&control.edge, &format!("http://{address}")));
+        let ours = control.client.get(url);
+        assert!(ours.body == theirs.body, "{url} differs under Spin");
+        assert_eq!(ours.header("etag"), theirs.header("etag"), "{url}");
+    }
+    println!("{} URLs give the same bytes under Spin", urls.len());
+}
+
+fn start_spin(spin: &Path, control: &Control, address: &str, state: &Path) -> Child {
+    let mut variables = Command::new(tools::control_binary());
+    variables.args(["edge-variables", "--edge", "spin", "--control-url", &control.url, "--data"]).arg(&control.data);
+    let text = tools::succeed(&mut variables, Duration::from_secs(20));
+    let text = String::from_utf8_lossy(&text).into_owned();
+    let pairs = text.lines().filter_map(|line| line.trim().trim_start_matches("export ").split_once('='));
+    Command::new(spin)
+        .current_dir(tools::root())
+        .args(["up", "--quiet", "--listen", address, "--state-dir"])
+        .arg(state)
+        .envs(pairs.map(|(name, value)| (name.to_owned(), value.trim_matches(['"', '\'']).to_owned())))
+        .stdin(Stdio::null())
+        .spawn()
+        .expect("spin")
+}
+
+fn wait(client: &Client, url: &str) {
+    let started = Instant::now();
+    while client.try_send("GET", url, &[], &[]).is_none_or(|response| response.status != 200) {
+        assert!(started.elapsed() < Duration::from_secs(60), "{url} does not answer");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
