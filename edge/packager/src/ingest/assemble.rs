@@ -154,8 +154,12 @@ fn sync_layout(track: &plan::Track) -> SyncLayout {
         return SyncLayout::All;
     }
     let syncs = samples.iter().enumerate().filter(|(_, s)| s.sync).map(|(number, _)| number);
-    // Empty fragments repeat a cut; audio is always all sync, so this compares video only.
-    if syncs.eq(track.cuts.iter().copied()) { SyncLayout::First } else { SyncLayout::Listed }
+    // Cuts after the last sample belong to sound that goes on.
+    if syncs.eq(track.cuts.iter().copied().filter(|cut| *cut < samples.len())) {
+        SyncLayout::First
+    } else {
+        SyncLayout::Listed
+    }
 }
 
 /// Bits a second.

@@ -335,16 +335,34 @@ fn cut(tracks: &mut [Track], files: &[SourceFile], warnings: &mut Vec<String>) -
         warnings
             .push(format!("sync samples are up to {} s apart, so segments will be that long", longest / 1_000_000_000));
     }
+    let mut seconds: Vec<u32> = cuts.iter().map(|c| c.second).collect();
+    let mut times = times;
+    for second in seconds_after_video(tracks, &seconds) {
+        seconds.push(second);
+        times.push(Instant { ticks: i64::from(second), timescale: 1 });
+    }
     let mut video = 0;
     for track in tracks.iter_mut() {
         if track.is_video() {
             track.cuts = cuts.iter().filter_map(|c: &Cut| c.samples.get(video).copied()).collect();
+            track.cuts.resize(seconds.len(), track.media.samples.len());
             video += 1;
         } else {
             track.cut_at(&times);
         }
     }
-    Ok(cuts.iter().map(|c| c.second).collect())
+    Ok(seconds)
+}
+
+/// Sound that goes on when the pictures have ended is cut once a second, as without any.
+fn seconds_after_video(tracks: &[Track], seconds: &[u32]) -> core::ops::Range<u32> {
+    let last = |video: bool| {
+        let ends =
+            tracks.iter().filter(|t| t.is_video() == video).map(|t| t.end.div_ceil(u64::from(t.media.timescale)));
+        ends.max().and_then(|end| u32::try_from(end).ok()).unwrap_or(0)
+    };
+    let first = last(true).max(seconds.last().map_or(0, |s| s + 1));
+    first..last(false).max(first)
 }
 
 /// Without video every frame of audio could be a cut: one a second is enough for any segment duration.

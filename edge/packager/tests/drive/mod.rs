@@ -1,6 +1,8 @@
 //! Drives the core over arbitrary bytes and checks what must always hold. The fuzz targets and the replay of their finds
 //! both call these.
 
+#![allow(dead_code, reason = "each of its users drives another part")]
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -33,7 +35,10 @@ pub fn file(data: &[u8]) {
                 assert_eq!(response.len(), length, "the length is known before the bytes");
                 for part in &response.parts {
                     if let Part::Source { range, .. } = part {
-                        assert!(range.start <= range.end && range.end <= data.len() as u64, "{range:?} is in the source");
+                        assert!(
+                            range.start <= range.end && range.end <= data.len() as u64,
+                            "{range:?} is in the source"
+                        );
                     }
                 }
             }
@@ -45,9 +50,13 @@ pub fn file(data: &[u8]) {
 
 /// Bytes as an index: whatever it says, answers come or errors do.
 pub fn index(data: &[u8]) {
-    let head_bytes = data.get(8..12).map_or(0, |b| u32::from_be_bytes([b[0], b[1], b[2], b[3]]) as usize).min(data.len());
+    let head_bytes =
+        data.get(8..12).map_or(0, |b| u32::from_be_bytes([b[0], b[1], b[2], b[3]]) as usize).min(data.len());
     let Ok(head) = Head::read(&data[..head_bytes], data.len() as u64) else { return };
-    assert!(Head::read(&head.write(), data.len() as u64 + head.write().len() as u64).is_ok(), "what is read can be written");
+    assert!(
+        Head::read(&head.write(), data.len() as u64 + head.write().len() as u64).is_ok(),
+        "what is read can be written"
+    );
     for (track, segments) in head.tracks.iter().zip(segmenter::ladder(&head, 6)) {
         for segment in segments.iter().take(8) {
             let blocks = track.blocks(segment.fragments.clone());
