@@ -1,5 +1,6 @@
 //! What an instance remembers: least recently used first out, within a budget of bytes. Losing all of it costs only time.
 
+use core::ops::Range;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::rc::Rc;
@@ -8,17 +9,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use packager::job::Prepared;
 use packager::response::{Part, Response};
+use packager::route::Resource;
 
-/// All that an instance may remember, in bytes. The shares below add up to it.
+/// All that an instance may remember, in bytes. Ranges of indexes, prepared heads and answers share what documents leave:
+/// a title of ten hours needs most of it for its head, many short ones need it for their answers.
 pub const CACHE_BYTES: usize = 16 << 20;
-/// Ranges of sidecar indexes: two hours of one rendition need about 3 MiB.
-const INDEX_BYTES: usize = 8 << 20;
-/// What jobs learnt from the heads of indexes.
-const PREPARED_BYTES: usize = 3 << 20;
-/// Answers that were made: manifests, init segments, and the headers of segments.
-const RENDERED_BYTES: usize = 4 << 20;
-/// Documents.
-const DOCUMENT_BYTES: usize = CACHE_BYTES - INDEX_BYTES - PREPARED_BYTES - RENDERED_BYTES;
+/// The share of documents.
+const DOCUMENT_BYTES: usize = 1 << 20;
 /// An answer with more bytes of ours is made again each time.
 const MAX_RENDERED_BYTES: usize = 1 << 20;
 /// What an entry costs beside its value: key, links, allocations.
@@ -90,22 +87,56 @@ impl<V> Lru<V> {
 }
 
 /// Everything that is remembered but documents.
-pub struct Cache {
-    /// Bytes of sidecar indexes; see [`index_key`].
-    pub indexes: Lru<Bytes>,
-    /// See [`packager::job::Job::prepared`]; the key names both documents with their revisions.
-    pub prepared: Lru<Arc<Prepared>>,
-    /// Answers; the key is the path and the revisions of both documents.
-    pub rendered: Lru<Rc<Response>>,
+pub struct Cache(Lru<Entry>);
+
+enum Entry {
+    Index(Bytes),
+    Prepared(Arc<Prepared>),
+    Rendered(Rc<Response>),
 }
 
 impl Default for Cache {
     fn default() -> Self {
-        Self { indexes: Lru::new(INDEX_BYTES), prepared: Lru::new(PREPARED_BYTES), rendered: Lru::new(RENDERED_BYTES) }
+        Self(Lru::new(CACHE_BYTES - DOCUMENT_BYTES))
     }
 }
 
 impl Cache {
+    /// Bytes of a sidecar index; see [`index_key`].
+    pub fn index(&mut self, key: &str) -> Option<Bytes> {
+        match self.0.get(key) {
+            Some(Entry::Index(bytes)) => Some(bytes.clone()),
+            _ => None,
+        }
+    }
+
+    /// Keeps bytes of a sidecar index.
+    pub fn keep_index(&mut self, key: &str, bytes: &Bytes) {
+        self.0.put(key, Entry::Index(bytes.clone()), bytes.len());
+    }
+
+    /// What a job learnt; see [`prepared_key`].
+    pub fn prepared(&mut self, key: &str) -> Option<Arc<Prepared>> {
+        match self.0.get(key) {
+            Some(Entry::Prepared(prepared)) => Some(prepared.clone()),
+            _ => None,
+        }
+    }
+
+    /// Keeps what a job learnt.
+    pub fn keep_prepared(&mut self, key: &str, prepared: Arc<Prepared>) {
+        let weight = prepared.memory();
+        self.0.put(key, Entry::Prepared(prepared), weight);
+    }
+
+    /// An answer; see [`rendered_key`].
+    pub fn rendered(&mut self, key: &str) -> Option<Rc<Response>> {
+        match self.0.get(key) {
+            Some(Entry::Rendered(response)) => Some(response.clone()),
+            _ => None,
+        }
+    }
+
     /// Keeps an answer unless it holds many bytes of ours. Bytes of media are only named in it, never kept.
     pub fn keep_rendered(&mut self, key: &str, response: &Rc<Response>) {
         let ours: usize = response
@@ -114,19 +145,29 @@ impl Cache {
             .map(|part| size_of::<Part>() + if let Part::Bytes(bytes) = part { bytes.len() } else { 0 })
             .sum();
         if ours <= MAX_RENDERED_BYTES {
-            self.rendered.put(key, response.clone(), ours);
+            self.0.put(key, Entry::Rendered(response.clone()), ours);
         }
     }
+}
+
+/// The key of a range of the index with this digest.
+pub fn index_key(digest: &str, range: &Range<u64>) -> String {
+    format!("index {digest} {}-{}", range.start, range.end)
+}
+
+/// The key of what jobs learn under two documents; see [`crate::store::Resolved::identity`].
+pub fn prepared_key(identity: &str) -> String {
+    format!("prepared {identity}")
+}
+
+/// The key of the answer to a resource under two documents.
+pub fn rendered_key(resource: &Resource, identity: &str) -> String {
+    format!("rendered {resource} {identity}")
 }
 
 /// An empty memory for documents.
 pub fn documents<V>() -> Lru<V> {
     Lru::new(DOCUMENT_BYTES)
-}
-
-/// The key of a range of the index with this digest.
-pub fn index_key(digest: &str, range: &core::ops::Range<u64>) -> String {
-    format!("{digest}:{}-{}", range.start, range.end)
 }
 
 /// Which reads are under way in this instance, so that equal ones wait for the first.

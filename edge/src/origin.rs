@@ -41,8 +41,8 @@ impl<P: Platform> Edge<P> {
         let key = index_key(&index.digest, &range);
         let deadline = self.platform.monotonic() + HEAD_TIMEOUT;
         let _flight = loop {
-            if let Some(bytes) = self.cache.borrow_mut().indexes.get(&key) {
-                return Ok(bytes.clone());
+            if let Some(bytes) = self.cache.borrow_mut().index(&key) {
+                return Ok(bytes);
             }
             let flight = self.flights.start(&key);
             if flight.is_some() || self.platform.monotonic() > deadline {
@@ -57,7 +57,7 @@ impl<P: Platform> Edge<P> {
             if short { Err(format!("{} of {length} bytes arrived", bytes.len())) } else { Ok(Bytes::from(bytes)) }
         });
         let bytes = bytes.map_err(|e| Error::upstream(format!("index {}: {e}", index.path)))?;
-        self.cache.borrow_mut().indexes.put(&key, bytes.clone(), bytes.len());
+        self.cache.borrow_mut().keep_index(&key, &bytes);
         Ok(bytes)
     }
 

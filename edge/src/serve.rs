@@ -15,14 +15,14 @@ use packager::route::Route;
 use packager::{Error, ErrorKind};
 
 use crate::answer::{Answer, Content};
-use crate::cache::{self, Cache, Flights, Lru};
+use crate::cache::{self, Cache, Flights, Lru, prepared_key, rendered_key};
 use crate::conditional::{self, Verdict};
 use crate::http::{Headers, PREFLIGHT_MAX_AGE, cache_control};
 use crate::platform::Platform;
 use crate::problem::{Kind, Problem};
 use crate::range::{self, Wanted};
 use crate::settings::Settings;
-use crate::store::{Memory, Resolved};
+use crate::store::{DOUBTED, FRESH, Memory, Resolved};
 use crate::transfer::{Media, Transfer};
 
 /// Path of the health check.
@@ -134,11 +134,22 @@ impl<P: Platform> Edge<P> {
         request: Request<P::Body>,
     ) -> Result<Answer<P>, Problem> {
         let mut timing = Timing::default();
-        let start = self.platform.monotonic();
-        let resolved = self.documents(&settings, &route).await?;
-        timing.documents = self.platform.monotonic().saturating_sub(start);
-        let asset = resolved.documents.asset.clone();
-        let response = self.respond(&settings, route, resolved, &mut timing).await?;
+        let mut start = self.platform.monotonic();
+        let mut resolved = self.documents(&settings, &route, FRESH).await?;
+        timing.documents = self.lap(&mut start);
+        let mut made = self.respond(&settings, &route, &resolved, &mut timing).await;
+        if matches!(&made, Err(problem) if problem.kind == Kind::Core(ErrorKind::NotFound)) {
+            // The URL may come from an instance or edge that has a document which is newer than the one in memory here.
+            start = self.platform.monotonic();
+            let again = self.documents(&settings, &route, DOUBTED).await?;
+            timing.documents += self.lap(&mut start);
+            if again.identity != resolved.identity {
+                made = self.respond(&settings, &route, &again, &mut timing).await;
+                resolved = again;
+            }
+        }
+        let response = made?;
+        let asset = resolved.documents.asset;
 
         let common = |status: u16| {
             Answer::new(status)
@@ -179,27 +190,28 @@ impl<P: Platform> Edge<P> {
     async fn respond(
         &self,
         settings: &Settings,
-        route: Route,
-        resolved: Resolved,
+        route: &Route,
+        resolved: &Resolved,
         timing: &mut Timing,
     ) -> Result<Rc<Response>, Problem> {
         let Resolved { documents, identity } = resolved;
-        let key = format!("{} {identity}", route.resource);
-        if let Some(response) = self.cache.borrow_mut().rendered.get(&key) {
-            return Ok(response.clone());
+        let key = rendered_key(&route.resource, identity);
+        if let Some(response) = self.cache.borrow_mut().rendered(&key) {
+            return Ok(response);
         }
-        let prepared = self.cache.borrow_mut().prepared.get(&identity).cloned();
+        let prepared_key = prepared_key(identity);
+        let prepared = self.cache.borrow_mut().prepared(&prepared_key);
         let had = prepared.is_some();
-        let index = documents.asset.index.clone();
+        let index = &documents.asset.index;
         let mut start = self.platform.monotonic();
-        let mut job = Job::new(route, documents, prepared)?;
+        let mut job = Job::new(route.clone(), documents.clone(), prepared)?;
         for _ in 0..MAX_ROUNDS {
             let step = job.step()?;
             timing.make += self.lap(&mut start);
             match step {
                 Step::Fetch(fetches) => {
                     let reads = fetches.into_iter().map(async |fetch| {
-                        self.index(settings, &index, fetch.range).await.map(|bytes| (fetch.id, bytes))
+                        self.index(settings, index, fetch.range).await.map(|bytes| (fetch.id, bytes))
                     });
                     let supplies: Vec<(u32, Bytes)> = try_join_all(reads).await?;
                     timing.index += self.lap(&mut start);
@@ -211,8 +223,7 @@ impl<P: Platform> Edge<P> {
                     let response = Rc::new(response);
                     let mut cache = self.cache.borrow_mut();
                     if let Some(prepared) = job.prepared().filter(|_| !had) {
-                        let memory = prepared.memory();
-                        cache.prepared.put(&identity, prepared, memory);
+                        cache.keep_prepared(&prepared_key, prepared);
                     }
                     cache.keep_rendered(&key, &response);
                     return Ok(response);

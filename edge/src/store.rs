@@ -1,7 +1,8 @@
 //! Documents: from the instance's memory, else from the key-value store, else from control.
 //!
-//! In memory a document is taken as it is for [`FRESH`]; then the key-value store is asked again, once. What is not in
-//! the key-value store is pulled from control, and what control does not have is not asked for again for [`ABSENT`].
+//! What is in memory, a document or that there is none, is taken as it is for [`FRESH`]; then the key-value store is
+//! asked again, once. What is not in the key-value store is pulled from control, and what control does not have is not
+//! pulled again for [`ABSENT`].
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -21,6 +22,8 @@ use crate::settings::Settings;
 
 /// How long a document in memory is used before the key-value store is asked again.
 pub const FRESH: Duration = Duration::from_secs(1);
+/// The same for a document under which a resource does not exist: it may have been replaced since.
+pub const DOUBTED: Duration = Duration::from_millis(50);
 /// How long it is remembered that control has no such document.
 pub const ABSENT: Duration = Duration::from_secs(5);
 /// How long it is remembered that control did not answer, so that requests do not pile up on its timeout.
@@ -48,8 +51,8 @@ enum Content {
 pub enum Memory {
     /// The document, and when the key-value store was asked last.
     Known(Rc<Record>, Duration),
-    /// Control has none; until this time it is not asked again.
-    Absent(Duration),
+    /// Control has none and is not asked again until the first time; the key-value store was asked at the second.
+    Absent(Duration, Duration),
     /// Control did not answer, and why; until this time it is not asked again.
     Away(Duration, String),
 }
@@ -91,14 +94,14 @@ impl Record {
 }
 
 impl<P: Platform> Edge<P> {
-    /// Both documents of a route.
+    /// Both documents of a route, not older than `fresh` as far as the key-value store knows.
     ///
     /// # Errors
     /// 404 when one does not exist, 503 when one is not here and control is away.
-    pub async fn documents(&self, settings: &Settings, route: &Route) -> Result<Resolved, Problem> {
+    pub async fn documents(&self, settings: &Settings, route: &Route, fresh: Duration) -> Result<Resolved, Problem> {
         let (configuration_key, asset_key) = (route.configuration_key(), route.asset_key());
         let (configuration, asset) =
-            join(self.document(settings, &configuration_key), self.document(settings, &asset_key)).await;
+            join(self.document(settings, &configuration_key, fresh), self.document(settings, &asset_key, fresh)).await;
         let missing = |what: &str, name: &str| {
             Error::not_found(format!("packaging group {:?} has no {what} {name:?}", route.packaging_group))
         };
@@ -117,25 +120,29 @@ impl<P: Platform> Edge<P> {
     }
 
     /// The document of a key; `None` when it does not exist.
-    async fn document(&self, settings: &Settings, key: &str) -> Result<Option<Rc<Record>>, Problem> {
+    async fn document(&self, settings: &Settings, key: &str, fresh: Duration) -> Result<Option<Rc<Record>>, Problem> {
         let start = self.platform.monotonic();
         loop {
             let now = self.platform.monotonic();
-            let stale = match self.memory.borrow_mut().get(key) {
-                Some(Memory::Known(record, asked)) => {
-                    if now.saturating_sub(*asked) < FRESH {
-                        return Ok(Some(record.clone()));
-                    }
-                    // Whoever comes while the store is asked takes what is in memory.
+            let old = match self.memory.borrow_mut().get(key) {
+                // Whoever comes while the store is asked takes what is in memory.
+                Some(Memory::Known(record, asked)) if now.saturating_sub(*asked) >= fresh => {
                     *asked = now;
-                    Some(record.clone())
+                    Some(Some(record.clone()))
                 }
-                Some(Memory::Absent(until)) if now < *until => return Ok(None),
+                Some(Memory::Known(record, _)) => return Ok(Some(record.clone())),
+                Some(Memory::Absent(until, asked)) if now < *until => {
+                    if now.saturating_sub(*asked) < fresh {
+                        return Ok(None);
+                    }
+                    *asked = now;
+                    Some(None)
+                }
                 Some(Memory::Away(until, why)) if now < *until => return Err(away(key, why)),
                 _ => None,
             };
-            if let Some(record) = stale {
-                return Ok(Some(self.refresh(key, record).await));
+            if let Some(old) = old {
+                return Ok(self.refresh(key, old).await);
             }
             let flight = self.flights.start(key);
             if flight.is_some() || now.saturating_sub(start) > crate::origin::HEAD_TIMEOUT {
@@ -145,22 +152,17 @@ impl<P: Platform> Edge<P> {
         }
     }
 
-    /// Asks the key-value store again. While it does not answer, or has nothing usable, the old document is served.
-    async fn refresh(&self, key: &str, old: Rc<Record>) -> Rc<Record> {
+    /// Asks the key-value store again. While it does not answer, or has nothing usable, what was known stays.
+    async fn refresh(&self, key: &str, old: Option<Rc<Record>>) -> Option<Rc<Record>> {
         match self.load(key).await {
-            Ok(Some(json)) if json != old.json => match Record::read(key, json) {
-                Ok(record) => self.remember(key, record),
-                Err(e) => {
-                    eprintln!("stored document {key}: {e}");
-                    old
-                }
+            Ok(Some(json)) if old.as_ref().is_none_or(|old| old.json != json) => match Record::read(key, json) {
+                Ok(record) => return Some(self.remember(key, record)),
+                Err(e) => eprintln!("stored document {key}: {e}"),
             },
-            Ok(_) => old,
-            Err(e) => {
-                eprintln!("key-value store, {key}: {e}");
-                old
-            }
+            Ok(_) => {}
+            Err(e) => eprintln!("key-value store, {key}: {e}"),
         }
+        old
     }
 
     async fn find(&self, settings: &Settings, key: &str) -> Result<Option<Rc<Record>>, Problem> {
@@ -181,7 +183,7 @@ impl<P: Platform> Edge<P> {
         match pulled {
             Ok(Some(record)) => Ok(Some(self.keep(key, record).await)),
             Ok(None) => {
-                self.memory.borrow_mut().put(key, Memory::Absent(now + ABSENT), key.len());
+                self.memory.borrow_mut().put(key, Memory::Absent(now + ABSENT, now), key.len());
                 Ok(None)
             }
             Err(why) => {

@@ -257,7 +257,7 @@ fn compare(table: &BTreeMap<String, Outcome>) {
         match expected.get(name.as_str()) {
             None => _ = writeln!(wrong, "{name}: not in {}", path.display()),
             Some(wanted) if *wanted != found => {
-                let _ = writeln!(wrong, "{name}:\n  expected {wanted:?}\n  found    {found:?}";
+                let _ = writeln!(wrong, "{name}:\n  expected {wanted:?}\n  found    {found:?}");
             }
             Some(_) => {}
         }

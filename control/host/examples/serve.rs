@@ -26,7 +26,8 @@ async fn serve() -> anyhow::Result<()> {
     };
     let mut options = Options::new(component);
     for argument in arguments {
-        let (name, value) = argument.split_once('=').ok_or_else(|| anyhow::anyhow!("`{argument}` is not name=value"))?;
+        let (name, value) =
+            argument.split_once('=').ok_or_else(|| anyhow::anyhow!("`{argument}` is not name=value"))?;
         options.variables.insert(name.to_owned(), value.to_owned());
     }
     options.reuse_requests = setting("REUSE_REQUESTS").unwrap_or(options.reuse_requests);

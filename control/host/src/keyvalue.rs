@@ -107,10 +107,7 @@ impl key_value::HostStore for View<'_> {
 }
 
 impl<T: 'static + Send> key_value::HostStoreWithStore<T> for Interface {
-    async fn open(
-        accessor: &Accessor<T, Self>,
-        label: String,
-    ) -> wasmtime::Result<Result<Resource<OpenStore>, Error>> {
+    async fn open(accessor: &Accessor<T, Self>, label: String) -> wasmtime::Result<Result<Resource<OpenStore>, Error>> {
         if label != LABEL {
             return Ok(Err(Error::NoSuchStore));
         }

@@ -11,7 +11,8 @@
 //! ```
 //!
 //! An instance serves many requests, several at a time, and is replaced after some number of them. A guest that
-//! traps, loops, or takes too much memory costs the requests it works on and nothing else.
+//! traps, loops, or takes too much memory costs the bodies it streams and the request that caused it: requests beside
+//! it that have no response head yet, and that change nothing, are tried once more in another instance.
 
 mod bindings;
 mod body;
@@ -32,8 +33,9 @@ use anyhow::{Context, ensure};
 use body::DeadlineBody;
 use bytes::Bytes;
 use futures::channel::oneshot;
-use http_body_util::BodyExt;
+use http_body::Body;
 use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Empty};
 use pool::{Pool, Sizes, Work};
 use problem::Problem;
 use std::collections::BTreeMap;
@@ -44,8 +46,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use template::Template;
 use tokio::net::TcpListener;
-use wasmtime_wasi_http::Error;
 use wasmtime_wasi_http::handler::ExpirationError;
+use wasmtime_wasi_http::{Error, WasiBody};
 
 /// The error of a body.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -202,34 +204,59 @@ impl EdgeHost {
     }
 
     async fn respond(&self, request: http::Request<BoxBody>) -> Result<http::Response<BoxBody>, Problem> {
+        let since = Instant::now();
+        let mut request = absolute(request)
+            .map(|body| body.map_err(|error| Error::InternalError(Some(error.to_string()))).boxed_unsync());
+        let mut again = repeatable(&request);
+        loop {
+            match self.attempt(request, since).await {
+                Err(Failure::Beside) if let Some(copy) = again.take() => request = copy,
+                Err(Failure::Beside) => return Err(Problem::Failed),
+                Err(Failure::Final(problem)) => return Err(problem),
+                Ok(response) => return Ok(response.map(|body| DeadlineBody::new(body).boxed_unsync())),
+            }
+        }
+    }
+
+    async fn attempt(
+        &self,
+        request: http::Request<WasiBody>,
+        since: Instant,
+    ) -> Result<http::Response<WasiBody>, Failure> {
         let (respond, response) = oneshot::channel();
         // Dropped with this future, also when the viewer goes away.
         let (_waiting, abandoned) = oneshot::channel();
         let taken_by = Arc::new(OnceLock::new());
-        let request = absolute(request)
-            .map(|body| body.map_err(|error| Error::InternalError(Some(error.to_string()))).boxed_unsync());
-        let work = Work { request, respond, abandoned, taken_by: taken_by.clone(), since: Instant::now() };
-        self.pool.submit(work).map_err(|_| Problem::Overloaded)?;
-        match tokio::time::timeout(self.deadline + STUCK_AFTER, response).await {
-            Ok(Ok(Ok(response))) => Ok(response.map(|body| DeadlineBody::new(body).boxed_unsync())),
-            Ok(Ok(Err(error))) if error.is::<ExpirationError>() => Err(Problem::Deadline),
+        let work = Work { request, respond, abandoned, taken_by: taken_by.clone(), since };
+        self.pool.submit(work).map_err(|_| Failure::Final(Problem::Overloaded))?;
+        let limit = tokio::time::Instant::from_std(since) + self.deadline + STUCK_AFTER;
+        let problem = match tokio::time::timeout_at(limit, response).await {
+            Ok(Ok(Ok(response))) => return Ok(response),
+            Ok(Ok(Err(error))) if error.is::<ExpirationError>() => Problem::Deadline,
             Ok(Ok(Err(error))) => {
                 tracing::error!("the edge answered with an error: {error:#}");
-                Err(Problem::Failed)
+                Problem::Failed
             }
-            Ok(Err(oneshot::Canceled)) => Err(match taken_by.get() {
-                None => Problem::Overloaded,
-                Some(worker) if worker.clock.overrun() || worker.killed() => Problem::Deadline,
-                Some(_) => Problem::Failed,
-            }),
+            Ok(Err(oneshot::Canceled)) => {
+                let Some(worker) = taken_by.get() else {
+                    return Err(Failure::Final(Problem::Overloaded));
+                };
+                // An instance that is gone cannot be given the next attempt.
+                let _ = tokio::time::timeout_at(limit, worker.ended()).await;
+                if worker.concurrent.load(Ordering::Relaxed) > 1 {
+                    return Err(Failure::Beside);
+                }
+                if worker.clock.overrun() || worker.killed() { Problem::Deadline } else { Problem::Failed }
+            }
             Err(_) => {
                 // The instance could not even notice the deadline.
                 if let Some(worker) = taken_by.get() {
                     worker.kill();
                 }
-                Err(Problem::Deadline)
+                Problem::Deadline
             }
-        }
+        };
+        Err(Failure::Final(problem))
     }
 
     /// Serves HTTP/1.1 on `listener` until `shutdown` ends; responses under way get [`limits::SHUTDOWN_GRACE`] to end.
@@ -264,6 +291,25 @@ impl Drop for EdgeHost {
     fn drop(&mut self) {
         self.pool.close();
     }
+}
+
+/// Why an attempt gave no response.
+enum Failure {
+    Final(Problem),
+    /// The instance failed while it worked on other requests too.
+    Beside,
+}
+
+/// A copy of a request that may be tried a second time: one that changes nothing and has no body.
+fn repeatable(request: &http::Request<WasiBody>) -> Option<http::Request<WasiBody>> {
+    if !(request.method().is_safe() && request.body().is_end_stream()) {
+        return None;
+    }
+    let mut copy = http::Request::new(Empty::new().map_err(|never| match never {}).boxed_unsync());
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.headers_mut() = request.headers().clone();
+    Some(copy)
 }
 
 /// The request with scheme and authority, which a request off the wire has only in its `Host` header.

@@ -10,8 +10,9 @@ pub const MEMORY_BYTES: usize = 128 << 20;
 /// only helps when guests wait for the origin with all their places taken.
 pub const MAX_INSTANCES: usize = 32;
 
-/// Retired instances that may still stream the bodies they began. With more, the oldest is ended: slow viewers must
-/// not be able to keep any number of instances in memory.
+/// Retired instances that may still stream the bodies they began: slow viewers must not be able to keep any number of
+/// instances in memory. At this number used-up instances go on taking requests, and if a stuck one has to be retired
+/// nevertheless, the oldest is ended.
 pub const MAX_RETIRED_INSTANCES: usize = 64;
 
 /// Requests after which an instance is replaced, so that nothing a guest leaks grows for ever.

@@ -96,7 +96,10 @@ impl Outgoing {
         options: Option<RequestOptions>,
     ) -> Result<http::Response<WasiBody>, Error> {
         if !self.allows(request.uri()) {
-            tracing::warn!(authority = request.uri().authority().map(|a| a.as_str()), "a guest asked for a foreign host");
+            tracing::warn!(
+                authority = request.uri().authority().map(|a| a.as_str()),
+                "a guest asked for a foreign host"
+            );
             return Err(Error::HttpRequestDenied);
         }
         let options = options.unwrap_or_default();
@@ -198,8 +201,7 @@ mod tests {
 
     #[test]
     fn only_the_listed_servers_are_reached() {
-        let outgoing =
-            Outgoing::new(&["http://127.0.0.1:8080".into(), "https://Control.example/base".into()]).unwrap();
+        let outgoing = Outgoing::new(&["http://127.0.0.1:8080".into(), "https://Control.example/base".into()]).unwrap();
         for (url, allowed) in [
             ("http://127.0.0.1:8080/origin/v1/media/a", true),
             ("https://control.example/origin", true),

@@ -15,6 +15,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
+use tokio::sync::watch;
 use wasmtime_wasi_http::WasiBody;
 
 /// A request that has waited this long gets a further instance, if there may be one.
@@ -38,10 +39,13 @@ pub(crate) struct Worker {
     pub(crate) waker: AtomicWaker,
     /// The task runs, or is about to.
     pub(crate) busy: AtomicBool,
+    /// It has not asked for a request yet.
+    fresh: AtomicBool,
     /// Requests without a response head.
     pub(crate) concurrent: AtomicUsize,
     /// The instance is to be dropped, whatever it does.
     killed: AtomicBool,
+    ended: watch::Sender<bool>,
 }
 
 impl Worker {
@@ -52,6 +56,12 @@ impl Worker {
 
     pub(crate) fn killed(&self) -> bool {
         self.killed.load(Ordering::Acquire)
+    }
+
+    /// Waits until the instance is gone and the pool knows.
+    pub(crate) async fn ended(&self) {
+        // The sender lives as long as `self`, so this cannot fail.
+        let _ = self.ended.subscribe().wait_for(|ended| *ended).await;
     }
 }
 
@@ -110,9 +120,10 @@ impl Pool {
         Ok(())
     }
 
-    /// The next request that somebody still waits for.
-    pub(crate) fn take(&self) -> Option<Work> {
+    /// The next request that somebody still waits for, for `worker`.
+    pub(crate) fn take(&self, worker: &Worker) -> Option<Work> {
         let mut state = self.lock();
+        worker.fresh.store(false, Ordering::Relaxed);
         while let Some(work) = state.queue.pop_front() {
             if !work.respond.is_canceled() {
                 return Some(work);
@@ -136,25 +147,27 @@ impl Pool {
             worker.waker.wake();
             return;
         }
-        let full = state
-            .open
-            .iter()
-            .all(|worker| worker.concurrent.load(Ordering::Relaxed) >= self.sizes.reuse_concurrent);
+        let full =
+            state.open.iter().all(|worker| worker.concurrent.load(Ordering::Relaxed) >= self.sizes.reuse_concurrent);
         if state.open.len() < self.sizes.warm.min(self.sizes.max_instances) || full {
             self.start(state);
         }
     }
 
     fn start(self: &Arc<Self>, state: &mut State) {
-        if state.open.len() >= self.sizes.max_instances {
+        // Each instance that is being started will take one request, so only those beyond need a further one.
+        let starting = state.open.iter().filter(|worker| worker.fresh.load(Ordering::Relaxed)).count();
+        if state.open.len() >= self.sizes.max_instances || state.queue.len() <= starting {
             return;
         }
         let worker = Arc::new(Worker {
             clock: Arc::new(CpuClock::new(self.sizes.deadline)),
             waker: AtomicWaker::new(),
             busy: AtomicBool::new(true),
+            fresh: AtomicBool::new(true),
             concurrent: AtomicUsize::new(0),
             killed: AtomicBool::new(false),
+            ended: watch::Sender::new(false),
         });
         state.open.push(worker.clone());
         self.counters.instances.fetch_add(1, Ordering::Relaxed);
@@ -167,6 +180,12 @@ impl Pool {
         if state.queue.front().is_some_and(|work| work.since.elapsed() > PATIENCE) {
             self.start(&mut state);
         }
+    }
+
+    /// Whether a used-up instance may be retired now. While many retired ones still stream to slow viewers it goes on
+    /// instead: better a few requests more than bodies cut off.
+    pub(crate) fn may_retire(&self) -> bool {
+        self.lock().retired.len() < MAX_RETIRED_INSTANCES
     }
 
     /// `worker` takes no more requests but ends what it began.
@@ -195,6 +214,7 @@ impl Pool {
         let mut state = self.lock();
         state.open.retain(|other| !Arc::ptr_eq(other, worker));
         state.retired.retain(|other| !Arc::ptr_eq(other, worker));
+        worker.ended.send_replace(true);
         if state.queue.is_empty() {
             return;
         }

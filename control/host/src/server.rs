@@ -66,9 +66,8 @@ async fn connection(host: Arc<EdgeHost>, stream: TcpStream, mut stopping: watch:
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_READ_TIMEOUT)
             .max_headers(MAX_HEADERS)
-            .max_buf_size(MAX_HEAD_BYTES)
+            .max_header_size(MAX_HEAD_BYTES)
             .keep_alive(true)
-            .pipeline_flush(true)
             .serve_connection(TokioIo::new(StallGuard::new(stream, WRITE_STALL_TIMEOUT)), service)
     );
     let result = tokio::select! {

@@ -1,8 +1,8 @@
 //! The task that drives one instance.
 
+use crate::guest::Guest;
 use crate::limits::{BODY_DEADLINE, IDLE_TIMEOUT};
 use crate::pool::{Pool, Work, Worker};
-use crate::guest::Guest;
 use futures::future::{self, Either};
 use futures::stream::{FuturesUnordered, Stream};
 use std::pin::{Pin, pin};
@@ -33,20 +33,36 @@ struct Signals {
     taken: AtomicU64,
 }
 
+/// Takes an instance out of the pool when its task ends, however it ends.
+struct Exit {
+    pool: Arc<Pool>,
+    worker: Arc<Worker>,
+    started: bool,
+}
+
+impl Drop for Exit {
+    fn drop(&mut self) {
+        self.pool.remove(&self.worker, self.started);
+    }
+}
+
 /// Instantiates the component and serves requests until the instance is used up, idle, stuck or has trapped.
 pub(crate) async fn run(pool: Arc<Pool>, worker: Arc<Worker>) {
-    let started = tokio::time::timeout(pool.sizes.deadline, pool.template.instantiate(worker.clock.clone())).await;
-    let result = match started {
-        Err(_) => Err((false, "the component did not start in time".to_owned())),
-        Ok(Err(error)) => Err((false, format!("the component does not start: {error:#}"))),
-        Ok(Ok((store, proxy))) => drive(&pool, &worker, store, proxy).await.map_err(|error| (true, format!("{error:?}"))),
+    let mut exit = Exit { pool: pool.clone(), worker: worker.clone(), started: false };
+    let start = tokio::time::timeout(pool.sizes.deadline, pool.template.instantiate(worker.clock.clone()));
+    let failure = match start.await {
+        Err(_) => "the component did not start in time".to_owned(),
+        Ok(Err(error)) => format!("the component does not start: {error:#}"),
+        Ok(Ok((store, proxy))) => {
+            exit.started = true;
+            match drive(&pool, &worker, store, proxy).await {
+                Ok(()) => return,
+                Err(error) => format!("{error:?}"),
+            }
+        }
     };
-    let lived = !matches!(result, Err((false, _)));
-    if let Err((_, error)) = result {
-        pool.counters.failed_instances.fetch_add(1, Ordering::Relaxed);
-        tracing::error!("an instance of the edge failed: {error}");
-    }
-    pool.remove(&worker, lived);
+    pool.counters.failed_instances.fetch_add(1, Ordering::Relaxed);
+    tracing::error!("an instance of the edge failed: {failure}");
 }
 
 async fn drive(
@@ -138,13 +154,13 @@ async fn requests(
                 && !refuses
                 && calls.len() < pool.sizes.reuse_concurrent
                 && (calls.is_empty() || signals.may_take.load(Ordering::Relaxed))
-                && let Some(work) = pool.take()
+                && let Some(work) = pool.take(worker)
             {
                 signals.may_take.store(false, Ordering::Relaxed);
                 let taken = signals.taken.fetch_add(1, Ordering::Relaxed) + 1;
                 calls.push(call(pool, worker, accessor, proxy, work)?);
                 worker.concurrent.store(calls.len(), Ordering::Relaxed);
-                if usize::try_from(taken).unwrap_or(usize::MAX) >= pool.sizes.reuse_requests {
+                if usize::try_from(taken).unwrap_or(usize::MAX) >= pool.sizes.reuse_requests && pool.may_retire() {
                     close(pool, worker, signals);
                 }
                 continue;

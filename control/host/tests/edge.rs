@@ -7,8 +7,8 @@ use edge_host::{EdgeHost, Options};
 use futures::future::join_all;
 use http::StatusCode;
 use packager::config::{
-    Body, Document, PULL_PATH, PackageType, PackagingConfiguration, SIGNATURE_HEADER, StreamSelection,
-    configuration_key,
+    Asset, Body, Document, INDEX_PATH, IndexObject, PULL_PATH, PackageType, PackagingConfiguration, SIGNATURE_HEADER,
+    StreamSelection, asset_key, configuration_key,
 };
 
 fn configuration(revision: u64) -> Document {
@@ -77,6 +77,38 @@ async fn missing_documents_are_pulled_over_few_connections() {
     assert!(seen.len() >= 20, "{} pulls", seen.len());
     // One after the other, documents of one asset at most two at a time.
     assert!(control.connections() <= 2, "{} connections for {} pulls", control.connections(), seen.len());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn documents_and_ranges_come_from_control() {
+    let asset = Asset {
+        name: "a".into(),
+        packaging_group: "films".into(),
+        index: IndexObject { path: "a.idx".into(), bytes: 1000, head_bytes: 100, digest: "0".repeat(64) },
+        sources: vec![],
+    };
+    let asset = Document::new(asset_key("films", "a"), 1, Body::Asset(asset));
+    let documents = [configuration(1), asset].map(|document| (format!("{PULL_PATH}{}", document.key), document));
+    let control = FakeControl::start(move |request| {
+        if let Some((_, document)) = documents.iter().find(|(path, _)| path == request.uri().path()) {
+            return http::Response::new(document.to_json().into());
+        }
+        assert_eq!(request.headers()["range"], "bytes=0-99");
+        let mut response = http::Response::new(vec![0; 100].into());
+        *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+        response.headers_mut().insert("content-range", "bytes 0-99/1000".parse().unwrap());
+        response
+    })
+    .await;
+    let host = EdgeHost::new(options(&control.url())).await.unwrap();
+    let (status, kind, body) = fetch(&host, get("/vod/v1/films/a/hls/index.m3u8")).await;
+    // A hundred zeros are no index.
+    assert!(status.is_server_error(), "{status} {body:?}");
+    assert_eq!(kind, "application/problem+json");
+    let paths = control.paths();
+    assert!(paths.contains(&format!("{INDEX_PATH}a.idx")), "{paths:?}");
+    assert_eq!(host.stats().kv_keys, 2);
+    assert_eq!(host.stats().failed, 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

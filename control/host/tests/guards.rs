@@ -64,7 +64,7 @@ fn component(body: &str) -> PathBuf {
             (func (export "handle") (param i32) (result i32) {body}))
           (core instance $instance (instantiate $module))
           (func $handle async (param "request" (own $request)) (result (result (own $response) (error $error-code)))
-            (canon lift (core func $instance "handle") (memory $instance "memory")))
+            (canon lift (core func $instance "handle") (memory (core memory $instance "memory"))))
           (instance $handler (export "handle" (func $handle)))
           (export "wasi:http/handler@0.3.0" (instance $handler)))"#
     );
@@ -163,4 +163,18 @@ async fn a_trap_costs_one_instance() {
     let stats = host.stats();
     assert_eq!((stats.failed, stats.instances_failed), (3, 3));
     assert_eq!(stats.instances, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_missed_deadline_ends_the_instance() {
+    // Waits for a subtask that never comes is what a guest cannot be interrupted in; a loop of memory growth by nothing
+    // keeps calling the host.
+    let host = host("(loop $again (drop (memory.grow (i32.const 0))) (br $again)) unreachable", |options| {
+        options.deadline = Duration::from_millis(200);
+    })
+    .await;
+    let (status, ..) = fetch(&host, get("/")).await;
+    assert_eq!(status, StatusCode::GATEWAY_TIMEOUT);
+    let stats = host.stats();
+    assert_eq!((stats.timed_out, stats.instances), (1, 0));
 }

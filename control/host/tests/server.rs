@@ -72,7 +72,8 @@ async fn heads_over_the_limits_are_refused() {
         // The server may close with part of the head unread, which resets the connection after its answer.
         let _ = stream.read_to_end(&mut answer).await;
         let answer = String::from_utf8_lossy(&answer);
-        assert!(answer.starts_with("HTTP/1.1 4") || answer.is_empty(), "{answer}");
+        let head = head.get(..40.min(head.len())).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 4") || answer.is_empty(), "{head}... was answered {answer}");
     }
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: edge\r\n\r\n").await.unwrap();

@@ -25,7 +25,7 @@ async fn settings(edge: &Rc<Edge<Fake>>) -> Settings {
 async fn resolve(edge: &Rc<Edge<Fake>>) -> Result<String, Problem> {
     let settings = settings(edge).await;
     let route = Route::parse("/vod/v1/g/a/c/index.m3u8")?;
-    edge.documents(&settings, &route).await.map(|resolved| resolved.identity)
+    edge.documents(&settings, &route, FRESH).await.map(|resolved| resolved.identity)
 }
 
 fn control_has(documents: Vec<Document>) -> impl Fn(&crate::platform::Outgoing) -> Reply {
@@ -86,6 +86,20 @@ fn what_control_does_not_have_is_not_asked_for_again_for_a_while() {
         assert_eq!(resolve(&edge).await.unwrap_err().kind.status(), 404);
         edge.platform.later(ABSENT);
         assert!(resolve(&edge).await.is_ok());
+    });
+}
+
+#[test]
+fn what_another_instance_took_is_found_within_a_second_although_control_had_none() {
+    block_on(async {
+        let edge = edge();
+        edge.platform.script(control_has(vec![configuration(1)]));
+        assert_eq!(resolve(&edge).await.unwrap_err().kind.status(), 404);
+        put(&edge, &asset(2));
+        assert_eq!(resolve(&edge).await.unwrap_err().kind.status(), 404);
+        edge.platform.later(FRESH);
+        assert!(resolve(&edge).await.is_ok());
+        assert_eq!(edge.platform.asked.borrow().len(), 2);
     });
 }
 

@@ -6,11 +6,14 @@ use bytes::Bytes;
 use futures::executor::block_on;
 use packager::config::PUSH_PATH;
 use packager::response::{CacheClass, Part, Response};
+use packager::route::Route;
 
 use super::fake::{Fake, MEDIA_BYTES, Reply, ask, asset, body, configuration, detail, edge, media};
 use crate::answer::{Answer, Content};
+use crate::cache::rendered_key;
 use crate::platform::Outgoing;
 use crate::serve::{Edge, Method};
+use crate::store::DOUBTED;
 
 const SEGMENT: &str = "/vod/v1/g/a/c/0123456789abcdef/v0/1.m4s";
 const MANIFEST: &str = "/vod/v1/g/a/c/index.m3u8";
@@ -45,8 +48,10 @@ fn ready() -> Rc<Edge<Fake>> {
         parts: vec![ours("#EXTM3U\n"), ours("rest\n")],
     };
     let mut cache = edge.cache.borrow_mut();
-    cache.keep_rendered(&format!("0123456789abcdef/v0/1.m4s {identity}"), &Rc::new(segment));
-    cache.keep_rendered(&format!("index.m3u8 {identity}"), &Rc::new(manifest));
+    for (path, response) in [(SEGMENT, segment), (MANIFEST, manifest)] {
+        let route = Route::parse(path).unwrap();
+        cache.keep_rendered(&rendered_key(&route.resource, identity), &Rc::new(response));
+    }
     drop(cache);
     edge.platform.script(origin);
     edge
@@ -227,5 +232,31 @@ fn health_says_who_it_is() {
         assert_eq!(json, expected);
         edge.platform.store_fails.set(true);
         assert_eq!(get(&edge, "/healthz", &[]).await.status, 503);
+    });
+}
+
+#[test]
+fn a_resource_of_a_newer_document_is_found_although_an_older_one_is_in_memory() {
+    block_on(async {
+        let edge = ready();
+        assert_eq!(get(&edge, MANIFEST, &[]).await.status, 200);
+        // The core says that the tag is out of date, and the store is asked once more.
+        edge.platform.later(DOUBTED);
+        let loads = edge.platform.loads.get();
+        let other = SEGMENT.replace("0123456789abcdef", "fedcba9876543210");
+        assert_eq!(get(&edge, &other, &[]).await.status, 404);
+        assert_eq!(get(&edge, &other, &[]).await.status, 404);
+        assert_eq!(edge.platform.loads.get(), loads + 2, "and not again right away");
+
+        let newer = asset(3);
+        edge.platform.stored.borrow_mut().insert(newer.key.replace('/', ":"), newer.to_json());
+        let route = Route::parse(&other).unwrap();
+        let parts = vec![Part::Bytes(Bytes::from_static(b"new"))];
+        let new = Response { content_type: "video/mp4", cache: CacheClass::Immutable, etag: ETAG.into(), parts };
+        let key = rendered_key(&route.resource, "configuration/g/c@1 asset/g/a@3");
+        edge.cache.borrow_mut().keep_rendered(&key, &Rc::new(new));
+        edge.platform.later(DOUBTED);
+        let answer = get(&edge, &other, &[]).await;
+        assert_eq!((answer.status, body(answer).await), (200, b"new".to_vec()));
     });
 }
