@@ -119,9 +119,6 @@ fn iframes(track: &Track, segments: &[Segment]) -> Vec<Iframe> {
     frames.collect()
 }
 
-/// Index bytes are fetched in pieces of about this size, so that one fetch serves many segments.
-const CHUNK_BYTES: u64 = 16 << 10;
-
 /// The state machine of one request.
 #[derive(Debug)]
 pub struct Job {
@@ -261,7 +258,7 @@ impl Job {
             return Err(Error::limit(format!("the index has {} bytes for this segment", wanted.end - wanted.start)));
         }
         if self.fetches.is_empty() && !wanted.is_empty() {
-            self.fetches = chunks(track, &segment.fragments).into_iter().map(|range| (range, None)).collect();
+            self.fetches = track.pieces(&wanted).into_iter().map(|range| (range, None)).collect();
             return Ok(self.ask());
         }
         let blocks = self.blocks(&wanted)?;
@@ -269,7 +266,7 @@ impl Job {
         Ok(Step::Done(self.respond(media_type(track), CacheClass::Immutable, parts)))
     }
 
-    /// The wanted stretch of the index out of the chunks that came.
+    /// The wanted stretch of the index out of the pieces that came.
     fn blocks(&self, wanted: &Range<u64>) -> Result<Bytes> {
         let part = |(range, bytes): &(Range<u64>, Option<Bytes>)| {
             let (start, end) = (wanted.start.max(range.start), wanted.end.min(range.end));
@@ -288,7 +285,7 @@ impl Job {
             }
         };
         if blocks.len() as u64 != wanted.end - wanted.start {
-            return Err(Error::internal("the chunks do not hold the blocks of the segment"));
+            return Err(Error::internal("the pieces do not hold the blocks of the segment"));
         }
         Ok(blocks)
     }
@@ -323,32 +320,4 @@ pub fn tag(documents: &Documents) -> u64 {
     }
     hash.update(configuration);
     hash.finalize().iter().take(8).fold(0, |tag, byte| tag << 8 | u64::from(*byte))
-}
-
-/// The pieces of the index that hold the blocks of these fragments. The same pieces serve other segments too: a track's
-/// blocks are always divided at the same places.
-fn chunks(track: &Track, wanted: &Range<usize>) -> Vec<Range<u64>> {
-    let wanted = track.blocks(wanted.clone());
-    let mut chunks = Vec::new();
-    let mut current = 0..0;
-    for fragment in &track.fragments {
-        let end = fragment.block_offset + u64::from(fragment.block_bytes);
-        if current.is_empty() {
-            current = fragment.block_offset..end;
-        }
-        current.end = end;
-        if current.end - current.start >= CHUNK_BYTES {
-            if current.end > wanted.start {
-                chunks.push(current.clone());
-            }
-            current = end..end;
-            if end >= wanted.end {
-                return chunks;
-            }
-        }
-    }
-    if !current.is_empty() && current.end > wanted.start {
-        chunks.push(current);
-    }
-    chunks
 }

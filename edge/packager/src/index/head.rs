@@ -73,7 +73,13 @@ pub struct Track {
     pub media: Media,
     /// One for each cut.
     pub fragments: Vec<Fragment>,
+    /// Where the pieces of the index begin in which the blocks of the track are fetched, and where the last one ends.
+    /// Derived from the fragments when a head is read.
+    pub pieces: Vec<u64>,
 }
+
+/// About how long a piece is: long enough to serve many segments, short enough to be read for one.
+const PIECE_BYTES: u64 = 16 << 10;
 
 /// Where the sync samples of a track are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -183,6 +189,30 @@ impl Track {
         match (blocks.first(), blocks.last()) {
             (Some(first), Some(last)) => first.block_offset..last.block_offset + u64::from(last.block_bytes),
             _ => 0..0,
+        }
+    }
+
+    /// The pieces of the index that hold these bytes of its blocks. Every segment is served from the same pieces, so they
+    /// are worth caching.
+    pub fn pieces(&self, blocks: &Range<u64>) -> Vec<Range<u64>> {
+        let first = self.pieces.partition_point(|start| *start <= blocks.start).saturating_sub(1);
+        let pieces = self.pieces.get(first..).unwrap_or_default().windows(2).map(|w| w[0]..w[1]);
+        pieces.take_while(|piece| piece.start < blocks.end).collect()
+    }
+
+    fn divide(&mut self) {
+        let mut start = self.fragments.first().map_or(0, |f| f.block_offset);
+        self.pieces = vec![start];
+        for fragment in &self.fragments {
+            let end = fragment.block_offset + u64::from(fragment.block_bytes);
+            if end - start >= PIECE_BYTES {
+                self.pieces.push(end);
+                start = end;
+            }
+        }
+        let end = self.fragments.last().map_or(0, |f| f.block_offset + u64::from(f.block_bytes));
+        if end > start {
+            self.pieces.push(end);
         }
     }
 
@@ -510,8 +540,10 @@ fn read_track(r: &mut Reader<'_>, cuts: usize, block_offset: &mut u64) -> Read<T
         peak_bitrate,
         media,
         fragments: Vec::new(),
+        pieces: Vec::new(),
     };
     read_fragments(r, cuts, block_offset, &mut track)?;
+    track.divide();
     Ok(track)
 }
 

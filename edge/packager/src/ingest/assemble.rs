@@ -107,6 +107,7 @@ fn describe(track: &plan::Track, file: Option<&SourceFile>, scanned: &Scanned) -
         peak_bitrate: 0,
         media: describe_media(track, config, scanned),
         fragments: Vec::with_capacity(track.cuts.len()),
+        pieces: Vec::new(),
     }
 }
 
