@@ -1,6 +1,7 @@
 //! Sample entries and samples of real encoders, against what ffmpeg says about them. `codec/README.md` says how the
 //! fixtures were made.
 #![allow(missing_docs)]
+#![allow(clippy::disallowed_methods, reason = "tests read fixtures")]
 
 #[path = "codec/expected.rs"]
 mod expected;

@@ -1,5 +1,6 @@
 //! Sample entries: what real encoders wrote, entries put together by hand for layouts that are rare, and broken ones.
 #![allow(missing_docs)]
+#![allow(clippy::disallowed_methods, reason = "tests read fixtures")]
 
 #[path = "codec/mp4.rs"]
 mod mp4;
@@ -215,6 +216,15 @@ fn broken_entries_say_where() {
     assert_eq!(place(b"avc1", Handler::Video, &tiny), ("avc1/abcd".into(), 78));
     assert_eq!(place(b"vp09", Handler::Video, &visual(&[bx(b"vpcC", &[1, 0])])).0, "vp09/vpcC");
     assert_eq!(place(b"av01", Handler::Video, &visual(&[bx(b"av1C", &[0x81])])).0, "av01/av1C");
+}
+
+#[test]
+fn a_fault_at_the_end_of_a_box_lies_in_the_box() {
+    // Found by fuzzing: numOfPictureParameterSets is the last byte of avcC.
+    let mut cut = avcc();
+    cut.truncate(19);
+    let data = visual(&[bx(b"avcC", &cut)]);
+    assert_eq!(parse(b"avc1", Handler::Video, &data).unwrap_err().offset, data.len());
 }
 
 #[test]

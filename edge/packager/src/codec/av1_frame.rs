@@ -2,13 +2,10 @@
 
 use super::av1::{SELECT, Sequence, Unit, unit_type};
 use super::av1_params::{self, Motion, Quantization, Segments, Tiles};
+use super::av1_refs::{self, REFS, SLOTS};
 use super::scan::Runs;
 use crate::bytes::bits::{Bits, Error, Result};
 
-/// Frames that are kept for reference.
-pub(super) const SLOTS: usize = 8;
-/// `REFS_PER_FRAME`.
-const REFS: usize = 7;
 /// Open bitstream units of one sample.
 const MAX_UNITS: usize = 4096;
 
@@ -304,8 +301,14 @@ impl<'s> Header<'s> {
             r.flag()?;
         }
         let reference_select = !self.intra() && r.flag()?;
-        if reference_select && s.order_hint_bits > 0 && self.skip_mode_allowed(slots)? {
-            r.flag()?;
+        if reference_select && s.order_hint_bits > 0 {
+            let mut hints = [0; REFS];
+            for (index, hint) in hints.iter_mut().enumerate() {
+                *hint = self.slot(slots, index)?.order_hint;
+            }
+            if av1_refs::skip_mode_allowed(s.order_hint_bits, self.order_hint, hints) {
+                r.flag()?;
+            }
         }
         if !self.intra() && !self.error_resilient && s.enable_warped_motion {
             r.flag()?;
@@ -410,7 +413,12 @@ impl<'s> Header<'s> {
         let short = s.order_hint_bits > 0 && r.flag()?;
         if short {
             let (last, gold) = (r.bits(3)? as usize, r.bits(3)? as usize);
-            self.set_frame_refs(slots, last, gold)?;
+            let mut distances = [0; SLOTS];
+            for (distance, slot) in distances.iter_mut().zip(slots) {
+                let hint = slot.as_ref().ok_or(Error::Range)?.order_hint;
+                *distance = av1_refs::distance(s.order_hint_bits, hint, self.order_hint);
+            }
+            self.refs = av1_refs::frame_refs(distances, last, gold);
         }
         for index in 0..REFS {
             if !short {
@@ -438,73 +446,6 @@ impl<'s> Header<'s> {
             r.flag()?;
         }
         Ok(())
-    }
-
-    /// `get_relative_dist` (clause 5.9.3).
-    fn distance(&self, a: u32, b: u32) -> i32 {
-        let m = 1i32 << (self.s.order_hint_bits.max(1) - 1);
-        let difference = a as i32 - b as i32;
-        (difference & (m - 1)) - (difference & m)
-    }
-
-    /// The set frame refs process (clause 7.8).
-    fn set_frame_refs(&mut self, slots: &[Option<Slot>; SLOTS], last: usize, gold: usize) -> Result<()> {
-        let mut hints = [0; SLOTS];
-        for (hint, slot) in hints.iter_mut().zip(slots) {
-            *hint = self.distance(slot.as_ref().ok_or(Error::Range)?.order_hint, self.order_hint);
-        }
-        let mut used = [false; SLOTS];
-        let mut refs = [None; REFS];
-        let give = |refs: &mut [Option<usize>; REFS], used: &mut [bool; SLOTS], place: usize, slot: usize| {
-            if let (Some(place), Some(used)) = (refs.get_mut(place), used.get_mut(slot)) {
-                (*place, *used) = (Some(slot), true);
-            }
-        };
-        give(&mut refs, &mut used, 0, last);
-        give(&mut refs, &mut used, 3, gold);
-        let free = |used: &[bool; SLOTS], backward: bool| {
-            let free: Vec<(usize, i32)> = hints
-                .iter()
-                .copied()
-                .enumerate()
-                .filter(|(i, hint)| !used.get(*i).copied().unwrap_or(true) && (*hint >= 0) == backward)
-                .collect();
-            free
-        };
-        // Of equal ones the latest search takes the last, the earliest search the first.
-        if let Some((slot, _)) = free(&used, true).into_iter().max_by_key(|(_, hint)| *hint) {
-            give(&mut refs, &mut used, 6, slot);
-        }
-        for place in [4, 5] {
-            if let Some((slot, _)) = free(&used, true).into_iter().min_by_key(|(_, hint)| *hint) {
-                give(&mut refs, &mut used, place, slot);
-            }
-        }
-        for place in [1, 2, 4, 5, 6] {
-            if refs.get(place).is_some_and(Option::is_none)
-                && let Some((slot, _)) = free(&used, false).into_iter().max_by_key(|(_, hint)| *hint)
-            {
-                give(&mut refs, &mut used, place, slot);
-            }
-        }
-        let earliest = hints.iter().enumerate().min_by_key(|(_, hint)| **hint).map_or(0, |(i, _)| i);
-        self.refs = refs.map(|slot| slot.unwrap_or(earliest));
-        Ok(())
-    }
-
-    /// `skip_mode_params` (clause 5.9.22), as far as `skipModeAllowed`.
-    fn skip_mode_allowed(&self, slots: &[Option<Slot>; SLOTS]) -> Result<bool> {
-        let mut hints = [0; REFS];
-        for (index, hint) in hints.iter_mut().enumerate() {
-            *hint = self.slot(slots, index)?.order_hint;
-        }
-        let latest_before = |limit: u32| {
-            let before = hints.iter().copied().filter(|hint| self.distance(*hint, limit) < 0);
-            before.reduce(|best, hint| if self.distance(hint, best) > 0 { hint } else { best })
-        };
-        let Some(forward) = latest_before(self.order_hint) else { return Ok(false) };
-        let backward = hints.iter().any(|hint| self.distance(*hint, self.order_hint) > 0);
-        Ok(backward || latest_before(forward).is_some())
     }
 
     fn film_grain(&self, r: &mut Bits<'_>) -> Result<()> {
