@@ -13,7 +13,7 @@ mod mp4;
 use std::path::{Path, PathBuf};
 
 use ffmpeg::End;
-use packager::codec::{Codec, Config, Handler, SampleEntry, Scanner};
+use packager::codec::{Codec, Config, Handler, SampleEntry, Scanner, Subsample};
 
 /// Packets of each real file that are compared.
 const PACKETS: usize = 60;
@@ -90,6 +90,53 @@ fn headers_end_where_ffmpeg_says() {
         assert_eq!(lines.len(), open.track.samples.len(), "{name}");
         assert!(compare(&open, tiles, &lines) > 0, "{name}");
     }
+}
+
+#[test]
+fn broken_samples_are_clear_and_counted() {
+    for path in fixtures() {
+        let open = open(&path).unwrap();
+        let name = path.display();
+        let nal_units = matches!(open.config.codec, Codec::Avc | Codec::Hevc);
+        let sample = &open.file[open.track.samples[0].clone()];
+        let (mut at, mut boundaries) = (0, vec![0]);
+        while nal_units && at < sample.len() {
+            at += 4 + u32::from_be_bytes(sample[at..at + 4].try_into().unwrap()) as usize;
+            boundaries.push(at);
+        }
+        let mut out = Vec::new();
+        let mut sum = |scanner: &mut Scanner, sample: &[u8]| -> usize {
+            scanner.scan(sample, &mut out).unwrap();
+            out.iter().map(|s| (s.clear + s.protected) as usize).sum()
+        };
+        for length in 0..sample.len() {
+            let mut scanner = Scanner::new(&open.config);
+            assert_eq!(sum(&mut scanner, &sample[..length]), length, "{name}");
+            // The last unit is cut off, unless the cut is between two.
+            assert!(!nal_units || (scanner.broken() > 0) != boundaries.contains(&length), "{name} cut at {length}");
+        }
+        for bit in 0..sample.len().min(400) * 8 {
+            let mut flipped = sample.to_vec();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            let mut scanner = Scanner::new(&open.config);
+            assert_eq!(sum(&mut scanner, &flipped), flipped.len(), "{name} bit {bit}");
+        }
+    }
+}
+
+#[test]
+fn a_slice_without_its_parameter_sets_is_clear_and_counted() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/codec/slices/avc_slices.mp4");
+    let open = open(&path).unwrap();
+    let mut entry = vec![0; 78];
+    entry.extend([0, 0, 0, 15, b'a', b'v', b'c', b'C', 1, 0x64, 0, 0x1f, 0xff, 0xe0, 0]);
+    let entry = SampleEntry { fourcc: *b"avc3", handler: Handler::Video, data: &entry };
+    let mut scanner = Scanner::new(&Config::parse(&entry).unwrap());
+    let sample = &open.file[open.track.samples[1].clone()];
+    let mut out = vec![Subsample::default(); 9];
+    scanner.scan(sample, &mut out).unwrap();
+    assert_eq!(out, [Subsample { clear: sample.len() as u32, protected: 0 }]);
+    assert_eq!(scanner.broken(), 4);
 }
 
 #[test]

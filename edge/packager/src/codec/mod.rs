@@ -5,6 +5,7 @@ mod aac;
 mod ac3;
 mod av1;
 mod av1_frame;
+mod av1_header;
 mod av1_params;
 mod av1_refs;
 mod avc;
