@@ -379,7 +379,8 @@ pub(super) fn film_grain(r: &mut Bits<'_>, s: &Sequence, inter: bool) -> Result<
     r.skip(16 * luma)?;
     let from_luma = !s.monochrome && r.flag()?;
     let (mut cb, mut cr) = (0, 0);
-    if !s.monochrome && !from_luma && !(s.subsampling == (true, true) && luma == 0) {
+    let no_luma = s.subsampling == (true, true) && luma == 0;
+    if !s.monochrome && !from_luma && !no_luma {
         cb = r.bits(4)?;
         r.skip(16 * cb)?;
         cr = r.bits(4)?;

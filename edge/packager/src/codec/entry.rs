@@ -64,17 +64,16 @@ impl<'a> Entry<'a> {
         let data = entry.data;
         let version = u16_at(data, 8).unwrap_or(0);
         let mut start = AUDIO_BYTES;
-        let fields;
-        if version == 2 && looks_like_sound_description_2(data) {
+        let fields = if version == 2 && looks_like_sound_description_2(data) {
             start += QUICKTIME_2_BYTES;
-            fields = u32_at(data, 40).map(|channels| Fields { channels, ..Fields::default() });
+            u32_at(data, 40).map(|channels| Fields { channels, ..Fields::default() })
         } else {
             // ISO files use version 1 for an entry with the layout of version 0.
             if version == 1 && !box_starts(data, AUDIO_BYTES) {
                 start += QUICKTIME_1_BYTES;
             }
-            fields = u16_at(data, 16).map(|channels| Fields { channels, ..Fields::default() });
-        }
+            u16_at(data, 16).map(|channels| Fields { channels, ..Fields::default() })
+        };
         Self::take_apart(entry, fields, start)
     }
 
@@ -156,7 +155,8 @@ impl<'a> Entry<'a> {
         Error {
             kind: ErrorKind::Malformed,
             path: format!("{}/{}", self.path(child.in_wave), rfc6381::name(child.fourcc)),
-            offset: child.offset.saturating_add(fault.offset),
+            // A fault of what is missing lies at the end.
+            offset: child.offset.saturating_add(fault.offset.min(child.payload.len())),
             what: fault.what,
         }
     }

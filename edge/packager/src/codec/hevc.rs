@@ -2,94 +2,14 @@
 //! as slice segment headers and manifests need them.
 
 use super::avc::{nal_16, vui_start};
+use super::hevc_rps::{MAX_SHORT_TERM_SETS, ShortTermSet};
 use super::{Colour, Malformed};
 use crate::bytes::bits::{Bits, Error, Result};
 
 const MAX_SPS: u32 = 16;
 const MAX_PPS: u32 = 64;
-/// `num_short_term_ref_pic_sets` at most.
-const MAX_SHORT_TERM_SETS: u32 = 64;
 /// `num_long_term_ref_pics_sps` at most.
 pub(super) const MAX_LONG_TERM: u32 = 32;
-/// Pictures in a reference picture set at most (`sps_max_dec_pic_buffering_minus1` is below 16).
-const MAX_REFERENCES: usize = 16;
-/// The pictures that a short-term reference picture set names: differences of picture order count, and whether the
-/// current picture uses them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct ShortTermSet {
-    pictures: [(i32, bool); MAX_REFERENCES],
-    negative: usize,
-    total: usize,
-}
-
-impl ShortTermSet {
-    /// Reads `st_ref_pic_set(index)` (clause 7.3.7) and derives it (clause 7.4.8); `earlier` are the sets of the SPS that
-    /// came before, and `in_slice` says that the set stands in a slice segment header.
-    pub fn parse(r: &mut Bits<'_>, earlier: &[ShortTermSet], in_slice: bool) -> Result<Self> {
-        let mut set = Self::default();
-        if !earlier.is_empty() && r.flag()? {
-            let back = if in_slice { r.ue_max(MAX_SHORT_TERM_SETS)? as usize + 1 } else { 1 };
-            let reference = earlier.len().checked_sub(back).and_then(|i| earlier.get(i)).ok_or(Error::Range)?;
-            let sign = r.flag()?;
-            let absolute = r.ue_max(0x7fff)? as i32 + 1;
-            set.predict(r, reference, if sign { -absolute } else { absolute })?;
-            return Ok(set);
-        }
-        let negative = r.ue_max(MAX_REFERENCES as u32)? as usize;
-        let positive = r.ue_max((MAX_REFERENCES - negative) as u32)? as usize;
-        for (count, sign) in [(negative, -1), (positive, 1)] {
-            let mut delta = 0i32;
-            for _ in 0..count {
-                delta = delta.saturating_add(sign * (r.ue_max(0x7fff)? as i32 + 1));
-                set.push(delta, r.flag()?)?;
-            }
-        }
-        Ok(set)
-    }
-
-    fn push(&mut self, delta: i32, used: bool) -> Result<()> {
-        *self.pictures.get_mut(self.total).ok_or(Error::Range)? = (delta, used);
-        self.total += 1;
-        if delta < 0 {
-            self.negative += 1;
-        }
-        Ok(())
-    }
-
-    fn predict(&mut self, r: &mut Bits<'_>, reference: &Self, delta_rps: i32) -> Result<()> {
-        // (used_by_curr_pic_flag, use_delta_flag) for each picture of the reference set, and one for its own picture.
-        let mut flags = [(false, true); MAX_REFERENCES + 1];
-        for flag in flags.iter_mut().take(reference.total + 1) {
-            flag.0 = r.flag()?;
-            if !flag.0 {
-                flag.1 = r.flag()?;
-            }
-        }
-        let all = reference.pictures.iter().zip(&flags).take(reference.total);
-        let own = flags.get(reference.total).map(|f| (delta_rps, f));
-        let shifted = || all.clone().map(|((delta, _), f)| (delta.saturating_add(delta_rps), f));
-        // Equations 7-61 and 7-62: the farther half backwards, the picture itself, the nearer half forwards.
-        let first = reference.negative;
-        let negatives = shifted().skip(first).rev().chain(own).chain(shifted().take(first));
-        for (delta, &(used, keep)) in negatives.filter(|(delta, _)| *delta < 0) {
-            if keep {
-                self.push(delta, used)?;
-            }
-        }
-        let positives = shifted().take(first).rev().chain(own).chain(shifted().skip(first));
-        for (delta, &(used, keep)) in positives.filter(|(delta, _)| *delta > 0) {
-            if keep {
-                self.push(delta, used)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// How many of its pictures the current picture uses.
-    pub fn used(&self) -> u32 {
-        self.pictures.iter().take(self.total).filter(|(_, used)| *used).count() as u32
-    }
-}
 
 /// A sequence parameter set.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -445,18 +365,17 @@ pub(super) fn record(data: &[u8], in_band: bool) -> Result<Record, Malformed> {
             let nal = nal_16(&mut r).map_err(|e| Malformed::new(start, format!("nalUnit of type {nal_type} {e}")))?;
             let header = nal.first().map(|b| (b >> 1) & 63);
             match nal_type {
+                // Sets of enhancement layers (nuh_layer_id above 0) have another syntax and other slices.
+                33 | 34 if layer_id(nal) != 0 => {}
                 33 if header == Some(33) => {
-                    // Sets of enhancement layers (nuh_layer_id above 0) have another syntax and other slices.
-                    if layer_id(nal) == 0 {
-                        let sps = Sps::parse(nal)
-                            .map_err(|e| Malformed::new(start, format!("sequence parameter set {e}")))?;
-                        record.sps.get_or_insert_with(|| sps.clone());
-                        record.sets.set_sps(sps);
-                    }
+                    let sps =
+                        Sps::parse(nal).map_err(|e| Malformed::new(start, format!("sequence parameter set {e}")))?;
+                    record.sps.get_or_insert_with(|| sps.clone());
+                    record.sets.set_sps(sps);
                 }
                 33 => return Err(Malformed::new(start, "nalUnit in the array of type 33 is of another type")),
                 // A set that cannot be read costs only the slices that use it, and those are counted.
-                34 if header == Some(34) && layer_id(nal) == 0 => {
+                34 if header == Some(34) => {
                     if let Ok(pps) = Pps::parse(nal) {
                         record.sets.set_pps(pps);
                     }

@@ -1,6 +1,7 @@
 //! H.265 slice segment headers (ITU-T H.265 clause 7.3.6).
 
-use super::hevc::{MAX_LONG_TERM, ParameterSets, Pps, ShortTermSet, Sps};
+use super::hevc::{MAX_LONG_TERM, ParameterSets, Pps, Sps};
+use super::hevc_rps::ShortTermSet;
 use crate::bytes::bits::{Bits, Error, Result, ceil_log2};
 
 /// Entry points of one slice segment: the tiles times the coding tree block rows that level 6.2 allows, and room.

@@ -10,6 +10,7 @@ pub struct Track {
     pub handler: Handler,
     pub fourcc: FourCc,
     pub entry: Vec<u8>,
+    #[allow(dead_code)]
     pub samples: Vec<Range<usize>>,
     default_size: usize,
 }
