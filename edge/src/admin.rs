@@ -11,7 +11,7 @@ use packager::{Error, limits};
 
 use crate::answer::Answer;
 use crate::http::Headers;
-use crate::origin::collect;
+use crate::origin::{Unread, collect};
 use crate::platform::Platform;
 use crate::problem::{Kind, Problem};
 use crate::serve::{Edge, Request};
@@ -94,7 +94,10 @@ impl<P: Platform> Edge<P> {
             return Err(too_large());
         }
         let public_key = settings.public_key.as_ref().map_err(Problem::unavailable)?;
-        let body = collect(&mut request.body, limits::MAX_BATCH_BYTES).await.map_err(|_| too_large())?;
+        let body = collect(&mut request.body, limits::MAX_BATCH_BYTES).await.map_err(|unread| match unread {
+            Unread::TooLarge => too_large(),
+            Unread::Broken(why) => Error::bad_request(format!("the body broke off: {why}")).into(),
+        })?;
         let verifier = Verifier { public_key, edge_name: &settings.edge_name, now_ms: self.platform.unix_ms() };
         let batch = verifier.batch(&request.headers, &body)?;
 

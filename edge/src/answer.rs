@@ -1,6 +1,7 @@
 //! What goes back to whoever asked: status, header fields, and a body that is here or still to be read.
 
 use bytes::Bytes;
+use packager::limits;
 
 use crate::http::CORS;
 use crate::platform::Platform;
@@ -50,10 +51,11 @@ impl<P: Platform> Answer<P> {
         answer
     }
 
-    /// A problem document; `instance` is the path of the request.
+    /// A problem document; `instance` is the path of the request, of which no more is told than a route can have.
     pub fn problem(problem: &Problem, instance: &str) -> Self {
         let mut answer = Self::new(problem.kind.status()).with("cache-control", problem.kind.cache_control());
         answer.headers.extend(problem.headers.iter().cloned());
+        let instance = &instance[..instance.floor_char_boundary(limits::MAX_REQUEST_PATH_BYTES)];
         answer.body("application/problem+json", problem.document(instance))
     }
 

@@ -127,7 +127,13 @@ impl<P: Platform> Edge<P> {
 
     /// At most `limit` bytes, and the whole of it.
     async fn collect(&self, body: &mut P::Body, limit: usize) -> Result<Vec<u8>, String> {
-        self.within(SMALL_BODY_TIMEOUT, collect(body, limit)).await
+        let all = async {
+            collect(body, limit).await.map_err(|unread| match unread {
+                Unread::TooLarge => format!("more than {limit} bytes came"),
+                Unread::Broken(why) => why,
+            })
+        };
+        self.within(SMALL_BODY_TIMEOUT, all).await
     }
 
     async fn within<T>(&self, time: Duration, work: impl Future<Output = Result<T, String>>) -> Result<T, String> {
@@ -138,22 +144,32 @@ impl<P: Platform> Edge<P> {
     }
 }
 
+/// Why a body was not read to its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unread {
+    /// It has more bytes than may come.
+    TooLarge,
+    /// It broke off, and why.
+    Broken(String),
+}
+
 /// All of a body that has at most `limit` bytes.
 ///
 /// # Errors
 /// When it has more, or breaks off.
-pub async fn collect<B: Body>(body: &mut B, limit: usize) -> Result<Vec<u8>, String> {
+pub async fn collect<B: Body>(body: &mut B, limit: usize) -> Result<Vec<u8>, Unread> {
     let mut all = Vec::new();
-    while let Some(chunk) = body.chunk(Vec::new()).await? {
+    let mut spare = Vec::new();
+    while let Some(mut chunk) = body.chunk(spare).await.map_err(Unread::Broken)? {
         if chunk.len() > limit - all.len() {
-            return Err(format!("more than {limit} bytes came"));
+            return Err(Unread::TooLarge);
         }
-        if all.is_empty() {
-            all = chunk;
-        } else {
-            all.extend_from_slice(&chunk);
-        }
+        all.extend_from_slice(&chunk);
+        chunk.clear();
+        spare = chunk;
     }
+    // What is read here is kept for a while.
+    all.shrink_to_fit();
     Ok(all)
 }
 

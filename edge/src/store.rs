@@ -30,6 +30,8 @@ pub const ABSENT: Duration = Duration::from_secs(5);
 pub const AWAY: Duration = Duration::from_secs(1);
 /// How often a request looks whether the equal pull that it waits for has ended.
 const FLIGHT_POLL: Duration = Duration::from_millis(5);
+/// Where it is remembered that control is away; no document has this key.
+const CONTROL: &str = "control";
 /// Key of [`Taken`]; no document has it, since all of theirs have two parts.
 const TAKEN_KEY: &str = "edgepack";
 
@@ -53,7 +55,7 @@ pub enum Memory {
     Known(Rc<Record>, Duration),
     /// Control has none and is not asked again until the first time; the key-value store was asked at the second.
     Absent(Duration, Duration),
-    /// Control did not answer, and why; until this time it is not asked again.
+    /// Control did not answer, or with nonsense, and why; until this time it is not asked again.
     Away(Duration, String),
 }
 
@@ -174,24 +176,29 @@ impl<P: Platform> Edge<P> {
             Ok(None) => {}
             Err(e) => eprintln!("key-value store, {key}: {e}"),
         }
-        let pulled = match self.pull(settings, key).await {
-            Ok(Some(json)) => Record::read(key, json).map(Some).map_err(|e| e.to_string()),
-            Ok(None) => Ok(None),
-            Err(e) => Err(e),
-        };
+        if let Some(Memory::Away(until, why)) = self.memory.borrow_mut().get(CONTROL)
+            && self.platform.monotonic() < *until
+        {
+            return Err(away(key, why));
+        }
+        let pulled = self.pull(settings, key).await;
         let now = self.platform.monotonic();
+        let not_again = |about: &str, why: String| {
+            let problem = away(key, &why);
+            let weight = about.len() + why.len();
+            self.memory.borrow_mut().put(about, Memory::Away(now + AWAY, why), weight);
+            Err(problem)
+        };
         match pulled {
-            Ok(Some(record)) => Ok(Some(self.keep(key, record).await)),
+            Ok(Some(json)) => match Record::read(key, json) {
+                Ok(record) => Ok(Some(self.keep(key, record).await)),
+                Err(e) => not_again(key, e.to_string()),
+            },
             Ok(None) => {
                 self.memory.borrow_mut().put(key, Memory::Absent(now + ABSENT, now), key.len());
                 Ok(None)
             }
-            Err(why) => {
-                let problem = away(key, &why);
-                let weight = key.len() + why.len();
-                self.memory.borrow_mut().put(key, Memory::Away(now + AWAY, why), weight);
-                Err(problem)
-            }
+            Err(why) => not_again(CONTROL, why),
         }
     }
 

@@ -90,7 +90,7 @@ pub async fn execute<O: Origin>(
     sink: &mut impl Sink,
 ) -> Result<(), Broken> {
     let mut opened = first;
-    // Bytes of ours that wait for company: a header goes out with nothing behind it only while a read is awaited.
+    // Bytes of ours wait here until a read begins: they go out while its first bytes are awaited.
     let mut ready = Vec::new();
     while let Some(send) = plan.pop_front() {
         match send {
@@ -179,10 +179,10 @@ impl Cutter {
         {
             return Ok(chunk);
         }
-        let mut out = Vec::new();
+        let mut out = Vec::with_capacity(chunk.len());
         while let Some(keep) = self.keep.pop_front() {
             match keep {
-                Keep::Bytes(bytes) => append(&mut out, bytes),
+                Keep::Bytes(bytes) => out.extend_from_slice(&bytes),
                 Keep::Range(kept) => {
                     let wanted = kept.start.max(start)..kept.end.min(end);
                     if wanted.start < wanted.end {

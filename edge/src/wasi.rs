@@ -153,7 +153,7 @@ impl Platform for Wasi {
 
     async fn get(&self, request: Outgoing) -> Result<Incoming<Stream>, String> {
         let request = outgoing(request)?;
-        let response = client::send(request).await.map_err(|e| e.to_string())?;
+        let response = client::send(request).await.map_err(|e| told(&e))?;
         let status = response.get_status_code();
         let headers = Headers::new(response.get_headers().copy_all());
         let (result, reader) = wit_future::new(|| Ok(()));
@@ -181,6 +181,11 @@ fn outgoing(request: Outgoing) -> Result<types::Request, String> {
     out.set_authority(Some(authority)).map_err(|()| "the host refused the authority")?;
     out.set_path_with_query(Some(path)).map_err(|()| "the host refused the path")?;
     Ok(out)
+}
+
+/// What happened, without the name of the type.
+fn told(error: &ErrorCode) -> String {
+    error.to_string().trim_start_matches("ErrorCode::").to_owned()
 }
 
 fn nanoseconds(duration: Duration) -> u64 {
@@ -211,7 +216,7 @@ impl Body for Stream {
             }
         }
         let Some(open) = self.0.take() else { return Ok(None) };
-        open.end.await.map(|_| None).map_err(|e| e.to_string())
+        open.end.await.map(|_| None).map_err(|e| told(&e))
     }
 }
 

@@ -51,27 +51,14 @@ pub fn read(reading: &Reading<'_>) -> Result<Streams, String> {
     }
     let mut ffmpeg = Command::new(program(&["ffmpeg"]));
     ffmpeg.args(["-nostdin", "-hide_banner", "-loglevel", "error", "-threads", "1"]);
-    ffmpeg.args(reading.options).args(["-i", reading.input]);
+    ffmpeg.args(reading.options).args(["-autorotate", "0", "-i", reading.input]);
     for index in reading.video {
         ffmpeg.args(["-map", &format!("0:v:{index}")]);
     }
     for index in reading.audio {
         ffmpeg.args(["-map", &format!("0:a:{index}")]);
     }
-    ffmpeg.args([
-        "-vsync",
-        "passthrough",
-        "-autorotate",
-        "0",
-        "-c:a",
-        "copy",
-        "-copyts",
-        "-f",
-        "framehash",
-        "-hash",
-        "md5",
-        "-",
-    ]);
+    ffmpeg.args(["-vsync", "passthrough", "-c:a", "copy", "-copyts", "-f", "framehash", "-hash", "md5", "-"]);
     let output = run(&mut ffmpeg, DEADLINE);
     let errors = String::from_utf8_lossy(&output.stderr);
     let complaint = errors.lines().map(str::trim).find(|line| !line.is_empty() && !is_harmless(line));

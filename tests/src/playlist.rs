@@ -78,6 +78,11 @@ impl Media {
     }
 }
 
+/// The track that a URL of ours belongs to, such as `v0` or `a1`.
+pub fn track(url: &str) -> &str {
+    url.rsplit('/').nth(1).unwrap_or_default()
+}
+
 /// Every URL that a player could be led to from a multivariant playlist, itself included; each once.
 pub fn every_url(client: &Client, url: &str) -> Vec<String> {
     let multivariant = Multivariant::fetch(client, url);

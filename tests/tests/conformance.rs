@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use e2e::mpd::{Mpd, Representation};
-use e2e::playlist::{Media, Multivariant};
+use e2e::playlist::{Media, Multivariant, track};
 use e2e::{Asset, Control, ffmpeg, media, tools};
 use m3u8_rs::MediaPlaylistType;
 
@@ -154,7 +154,7 @@ fn check_alignment(name: &str, lists: &[Media]) {
         // Tracks of one source may end a little apart; a late start is covered by the edit list, not by the playlist.
         assert!(short < 1.0, "{name}: {} is {short} s shorter than the longest", list.url);
     }
-    let video: Vec<&Media> = lists.iter().filter(|list| list.url.contains("/v")).collect();
+    let video: Vec<&Media> = lists.iter().filter(|list| track(&list.url).starts_with('v')).collect();
     let cuts = |list: &Media| -> Vec<f32> { list.parsed.segments.iter().map(|segment| segment.duration).collect() };
     for list in &video {
         assert_eq!(cuts(list), cuts(video[0]), "{name}: renditions are not cut at the same times");
@@ -267,7 +267,7 @@ fn independent_readers_accept_our_segments() {
             std::fs::write(&file, bytes).expect("a file");
             let complaints = ffmpeg::complaints(&file);
             assert!(complaints.is_empty(), "{name} {url}: ffprobe says\n{complaints}");
-            let kind = if url.contains("/v") { "video" } else { "audio" };
+            let kind = if track(url).starts_with('v') { "video" } else { "audio" };
             let out = folder.path().join("packaged.mp4");
             let mut packager = Command::new(tools::shaka_packager());
             packager.arg(format!("in={},stream={kind},output={}", file.display(), out.display()));

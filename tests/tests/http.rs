@@ -2,7 +2,7 @@
 
 use e2e::http::{Client, Response};
 use e2e::mpd::Mpd;
-use e2e::playlist::{Media, Multivariant};
+use e2e::playlist::{Media, Multivariant, track};
 use e2e::{Control, media};
 use serde_json::json;
 
@@ -14,8 +14,10 @@ fn samples(control: &Control) -> Vec<(String, &'static str, bool)> {
     let dash = control.playback(&asset, "DASH");
     let multivariant = Multivariant::fetch(&control.client, &hls);
     let lists = multivariant.media_urls();
-    let video = Media::fetch(&control.client, lists.iter().find(|url| url.contains("/v")).expect("a video list"));
-    let audio = Media::fetch(&control.client, lists.iter().find(|url| url.contains("/a")).expect("an audio list"));
+    let video =
+        Media::fetch(&control.client, lists.iter().find(|url| track(url).starts_with('v')).expect("a video list"));
+    let audio =
+        Media::fetch(&control.client, lists.iter().find(|url| track(url).starts_with('a')).expect("an audio list"));
     let mpd = Mpd::fetch(&control.client, &dash);
     let playlist = "application/vnd.apple.mpegurl";
     vec![

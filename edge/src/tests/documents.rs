@@ -118,7 +118,10 @@ fn without_control_a_missing_document_is_503_and_a_known_one_is_served() {
         );
         assert_eq!(edge.platform.asked.borrow().len(), 2, "one retry");
         assert_eq!(resolve(&edge).await.unwrap_err().kind.status(), 503);
-        assert_eq!(edge.platform.asked.borrow().len(), 2, "and none right after");
+        let settings = settings(&edge).await;
+        let other = Route::parse("/vod/v1/g/other/c/index.m3u8").unwrap();
+        assert_eq!(edge.documents(&settings, &other, FRESH).await.err().unwrap().kind.status(), 503);
+        assert_eq!(edge.platform.asked.borrow().len(), 2, "and none right after, whatever is missing");
 
         edge.platform.later(AWAY);
         put(&edge, &asset(2));
