@@ -2,6 +2,8 @@
 //!
 //! After a change on purpose, bump `FORMAT_VERSION` and run `UPDATE_GOLDEN=1 cargo test -p packager --test golden`.
 
+#![allow(clippy::disallowed_methods, reason = "a test may read files")]
+
 mod drive;
 
 use std::fmt::Write as _;

@@ -1,6 +1,8 @@
 //! A good file with one thing wrong: the answer is an error that says where, or an asset that keeps every promise. The
 //! driver checks the promises; here nothing may panic, hang, or ask for what is not there.
 
+#![allow(clippy::disallowed_methods, reason = "a test may read files")]
+
 mod drive;
 
 use std::fs;

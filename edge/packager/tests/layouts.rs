@@ -1,6 +1,8 @@
 //! One plain file, written again in every layout that MP4 allows for its sample table: the output must not show it. The
 //! boxes that come out are read by mp4-atom, which knows nothing of this crate.
 
+#![allow(clippy::disallowed_methods, reason = "a test may read files")]
+
 mod drive;
 
 use std::fs;
@@ -30,8 +32,11 @@ fn words(values: &[u32]) -> Vec<u8> {
     values.iter().flat_map(|v| v.to_be_bytes()).collect()
 }
 
+/// What stands in the place of a box, by its path and content; `None` leaves it.
+type Change<'a> = dyn Fn(&str, &[u8]) -> Option<Vec<u8>> + 'a;
+
 /// Rewrites the boxes of a tree. `change` gets a box's path and content and may answer what stands in its place.
-fn rewrite(data: &[u8], path: &str, change: &dyn Fn(&str, &[u8]) -> Option<Vec<u8>>) -> Vec<u8> {
+fn rewrite(data: &[u8], path: &str, change: &Change<'_>) -> Vec<u8> {
     let mut out = Vec::new();
     let mut at = 0;
     while at < data.len() {
@@ -51,7 +56,7 @@ fn rewrite(data: &[u8], path: &str, change: &dyn Fn(&str, &[u8]) -> Option<Vec<u
 }
 
 /// Changes the `moov` of a file and puts it last, so that no chunk moves relative to another.
-fn with_movie(file: &[u8], change: &dyn Fn(&str, &[u8]) -> Option<Vec<u8>>) -> Vec<u8> {
+fn with_movie(file: &[u8], change: &Change<'_>) -> Vec<u8> {
     let mut at = 0;
     let (mut movie, mut rest, mut before) = (Vec::new(), Vec::new(), 0usize);
     while at < file.len() {
@@ -120,19 +125,19 @@ fn movie(init: &[u8]) -> Moov {
 fn sample_tables_of_every_form_give_the_same_segments() {
     let plain = plain();
     let is_video = |path: &str, content: &[u8]| path.ends_with("/stsz") && word(content, 8) == 100;
-    let wide: &dyn Fn(&str, &[u8]) -> Option<Vec<u8>> = &|path, content| {
+    let wide: &Change<'_> = &|path, content| {
         let offsets = path
             .ends_with("/stco")
             .then(|| content[8..].chunks(4).flat_map(|c| u64::from(word(c, 0)).to_be_bytes()))?;
         Some(boxed(b"co64", &[&content[..8], &offsets.collect::<Vec<u8>>()].concat()))
     };
-    let halves: &dyn Fn(&str, &[u8]) -> Option<Vec<u8>> = &|path, content| {
+    let halves: &Change<'_> = &|path, content| {
         let sizes =
             path.ends_with("/stsz").then(|| content[12..].chunks(4).flat_map(|c| (word(c, 0) as u16).to_be_bytes()))?;
         Some(boxed(b"stz2", &[&words(&[0, 16, word(content, 8)]), sizes.collect::<Vec<u8>>().as_slice()].concat()))
     };
     // Signed composition offsets in version 1, and no edit list that would have to cancel the first.
-    let signed: &dyn Fn(&str, &[u8]) -> Option<Vec<u8>> = &|path, content| {
+    let signed: &Change<'_> = &|path, content| {
         if path.ends_with("/ctts") {
             let first = word(content, 12);
             let entries = content[8..].chunks(8).flat_map(|c| words(&[word(c, 0), word(c, 4).wrapping_sub(first)]));
@@ -144,21 +149,21 @@ fn sample_tables_of_every_form_give_the_same_segments() {
         video.then(|| boxed(b"elst", &words(&[0, 1, word(elst, 8), 0, 0x0001_0000])))
     };
     // As `signed`, but by writers that put negative numbers into version 0.
-    let negative: &dyn Fn(&str, &[u8]) -> Option<Vec<u8>> = &|path, content| {
+    let negative: &Change<'_> = &|path, content| {
         let mut changed = signed(path, content)?;
         if path.ends_with("/ctts") {
             changed[8] = 0;
         }
         Some(changed)
     };
-    let one_run_each: &dyn Fn(&str, &[u8]) -> Option<Vec<u8>> = &|path, content| {
+    let one_run_each: &Change<'_> = &|path, content| {
         let entries = path.ends_with("/stts").then(|| {
             let runs = content[8..].chunks(8).flat_map(|c| vec![word(c, 4); word(c, 0) as usize]);
             runs.map(|duration| words(&[1, duration])).collect::<Vec<_>>()
         })?;
         Some(boxed(b"stts", &[words(&[0, entries.len() as u32]), entries.concat()].concat()))
     };
-    let no_audio_sync: &dyn Fn(&str, &[u8]) -> Option<Vec<u8>> = &|_, _| None;
+    let no_audio_sync: &Change<'_> = &|_, _| None;
     for (name, change) in [
         ("co64", wide),
         ("stz2", halves),

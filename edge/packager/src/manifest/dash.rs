@@ -293,9 +293,8 @@ fn write_template(xml: &mut Xml, presentation: &Presentation, track: &Track, ren
 
 /// `S` elements: a time at the start, and one element for each run of equal durations.
 fn write_timeline(xml: &mut Xml, segments: &[Segment]) -> io::Result<()> {
-    let mut runs = segments.chunk_by(|a, b| a.duration() == b.duration() && a.end == b.start).peekable();
     let mut at = None;
-    while let Some(run) = runs.next() {
+    for run in segments.chunk_by(|a, b| a.duration() == b.duration() && a.end == b.start) {
         let (Some(first), Some(last)) = (run.first(), run.last()) else { continue };
         let (t, d, r) = (first.start.to_string(), first.duration().to_string(), (run.len() - 1).to_string());
         let mut attributes = Vec::with_capacity(3);
