@@ -98,11 +98,19 @@ pub(crate) struct Pool {
     pub(crate) counters: Counters,
     executor: tokio::runtime::Handle,
     state: Mutex<State>,
+    closed: AtomicBool,
 }
 
 impl Pool {
     pub(crate) fn new(template: Template, sizes: Sizes, executor: tokio::runtime::Handle) -> Arc<Self> {
-        Arc::new(Self { template, sizes, counters: Counters::default(), executor, state: Mutex::default() })
+        Arc::new(Self {
+            template,
+            sizes,
+            counters: Counters::default(),
+            executor,
+            state: Mutex::default(),
+            closed: AtomicBool::new(false),
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -231,8 +239,14 @@ impl Pool {
         (state.open.len(), state.retired.len(), state.queue.len())
     }
 
+    /// Whether the host is gone.
+    pub(crate) fn closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
     /// Drops all instances and all that waits.
     pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
         let mut state = self.lock();
         state.queue.clear();
         for worker in state.open.iter().chain(&state.retired) {
