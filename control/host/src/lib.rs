@@ -229,7 +229,7 @@ impl EdgeHost {
         let (_waiting, abandoned) = oneshot::channel();
         let taken_by = Arc::new(OnceLock::new());
         let work = Work { request, respond, abandoned, taken_by: taken_by.clone(), since };
-        self.pool.submit(work).map_err(|_| Failure::Final(Problem::Overloaded))?;
+        self.pool.submit(work).map_err(Failure::Final)?;
         let limit = tokio::time::Instant::from_std(since) + self.deadline + STUCK_AFTER;
         let problem = match tokio::time::timeout_at(limit, response).await {
             Ok(Ok(Ok(response))) => return Ok(response),

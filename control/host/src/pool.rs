@@ -7,6 +7,7 @@
 
 use crate::guest::CpuClock;
 use crate::limits::{MAX_QUEUED_REQUESTS, MAX_RETIRED_INSTANCES};
+use crate::problem::Problem;
 use crate::template::Template;
 use crate::worker;
 use futures::channel::oneshot;
@@ -117,11 +118,14 @@ impl Pool {
         self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// Queues a request, or says that too many wait.
-    pub(crate) fn submit(self: &Arc<Self>, work: Work) -> Result<(), Work> {
+    /// Queues a request.
+    ///
+    /// # Errors
+    /// `Overloaded` when too many wait.
+    pub(crate) fn submit(self: &Arc<Self>, work: Work) -> Result<(), Problem> {
         let mut state = self.lock();
         if state.queue.len() >= MAX_QUEUED_REQUESTS {
-            return Err(work);
+            return Err(Problem::Overloaded);
         }
         state.queue.push_back(work);
         self.find_instance(&mut state);
