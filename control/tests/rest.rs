@@ -24,6 +24,9 @@ async fn resources_have_the_documented_shapes() {
     for (field, value) in body.as_object().unwrap() {
         assert_eq!(configuration.json()[field], *value, "{field}");
     }
+    // JSON Schema counts 4.0 as an integer.
+    let body = json!({"name": "four", "package_type": "CMAF", "segment_duration_seconds": 4.0});
+    assert_eq!(control.post(path, body).await.json()["segment_duration_seconds"], 4);
     let defaults = control.post(path, json!({"name": "dash", "package_type": "DASH"})).await.json();
     assert_eq!(defaults["segment_duration_seconds"], 6);
     assert_eq!(defaults["manifest_name"], "index");
@@ -45,7 +48,7 @@ async fn resources_have_the_documented_shapes() {
     assert_eq!(edge.status, StatusCode::CREATED);
     let edge = edge.json();
     assert_eq!((&edge["url"], &edge["kind"]), (&json!("https://edge.example.com"), &json!("REGISTERED")));
-    assert_eq!((&edge["desired_revision"], &edge["acknowledged_revision"]), (&json!(2), &json!(0)));
+    assert_eq!((&edge["desired_revision"], &edge["acknowledged_revision"]), (&json!(3), &json!(0)));
     for (path, value) in [
         ("/v1/packaging-groups/films", group.json()),
         ("/v1/packaging-groups/films/configurations/hls", configuration.json()),

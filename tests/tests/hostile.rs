@@ -67,7 +67,8 @@ fn malformed_files_fail_with_a_reason_or_play_with_warnings() {
     for (name, bytes) in mutations() {
         let asset = ingest(&control, &name, &bytes);
         check(&control, &name, &asset, &mut table);
-        if asset.status() == "FAILED" && !names_box_and_offset(&asset.failure()) {
+        // In a file of nothing but empty boxes no place is wrong.
+        if asset.status() == "FAILED" && name != "deep" && !names_box_and_offset(&asset.failure()) {
             let _ = writeln!(vague, "{name}: {}", asset.failure());
         }
     }
@@ -151,13 +152,22 @@ fn encrypted_files_are_named_as_such() {
     for (name, bytes) in files {
         let asset = ingest(&control, &name, &bytes);
         println!("{name}\t{}\t{}", asset.status(), asset.failure());
+        if name.ends_with("av1-clearkey-cbcs-video") {
+            // It has an encrypted and a clear sample entry, and all of its samples use the clear one.
+            assert_eq!(asset.status(), "PLAYABLE", "{name}: {}", asset.json);
+            walk(&control, &asset);
+            continue;
+        }
         assert_eq!(asset.status(), "FAILED", "{name}: {}", asset.json);
         assert!(asset.failure().to_lowercase().contains("encrypted"), "{name}: {}", asset.failure());
     }
 }
 
-/// A file with a `moov` and an encrypted sample entry in it.
+/// A film or sound file with a `moov` and an encrypted sample entry in it; pictures are not.
 fn declares_encryption(file: &PathBuf) -> bool {
+    if file.extension().is_some_and(|extension| extension == "avif") {
+        return false;
+    }
     let bytes = std::fs::read(file).expect("a file");
     let has = |kind: &[u8]| bytes.windows(4).any(|window| window == kind);
     has(b"moov") && (has(b"encv") || has(b"enca")) && has(b"schm")

@@ -119,7 +119,7 @@ fn media_in_s3_is_played_and_a_changed_object_is_noticed() {
 
     let hls = control.playback(&asset, "CMAF");
     let read = |input: &str| {
-        ffmpeg::read(&Reading { input, video: &[0], audio: &[], options: &[] })
+        ffmpeg::read(&Reading { input, video: &[0], audio: &[], options: &[], decode: true })
             .unwrap_or_else(|error| panic!("{input}: {error}"))
     };
     let source = read(&media::ladder()[0].to_string_lossy());

@@ -58,7 +58,8 @@ pub type BoxBody = UnsyncBoxBody<Bytes, BoxError>;
 /// The variable that names the only server guests may send requests to.
 const CONTROL_URL: &str = "control_url";
 
-/// Time beyond the deadline that an instance gets to report a missed deadline itself, before it is dropped as stuck.
+/// Time beyond the deadline that an instance gets to report a missed deadline itself, before it is dropped as stuck;
+/// and to be gone after that.
 const STUCK_AFTER: Duration = Duration::from_secs(1);
 
 /// How to run the component. [`Options::new`] has the defaults. No `Debug`: variables are secrets.
@@ -228,7 +229,7 @@ impl EdgeHost {
         let (_waiting, abandoned) = oneshot::channel();
         let taken_by = Arc::new(OnceLock::new());
         let work = Work { request, respond, abandoned, taken_by: taken_by.clone(), since };
-        self.pool.submit(work).map_err(|_| Failure::Final(Problem::Overloaded))?;
+        self.pool.submit(work).map_err(Failure::Final)?;
         let limit = tokio::time::Instant::from_std(since) + self.deadline + STUCK_AFTER;
         let problem = match tokio::time::timeout_at(limit, response).await {
             Ok(Ok(Ok(response))) => return Ok(response),
@@ -242,7 +243,7 @@ impl EdgeHost {
                     return Err(Failure::Final(Problem::Overloaded));
                 };
                 // An instance that is gone cannot be given the next attempt.
-                let _ = tokio::time::timeout_at(limit, worker.ended()).await;
+                let _ = tokio::time::timeout(STUCK_AFTER, worker.ended()).await;
                 if worker.concurrent.load(Ordering::Relaxed) > 1 {
                     return Err(Failure::Beside);
                 }
@@ -252,6 +253,7 @@ impl EdgeHost {
                 // The instance could not even notice the deadline.
                 if let Some(worker) = taken_by.get() {
                     worker.kill();
+                    let _ = tokio::time::timeout(STUCK_AFTER, worker.ended()).await;
                 }
                 Problem::Deadline
             }

@@ -7,6 +7,7 @@
 
 use crate::guest::CpuClock;
 use crate::limits::{MAX_QUEUED_REQUESTS, MAX_RETIRED_INSTANCES};
+use crate::problem::Problem;
 use crate::template::Template;
 use crate::worker;
 use futures::channel::oneshot;
@@ -98,22 +99,33 @@ pub(crate) struct Pool {
     pub(crate) counters: Counters,
     executor: tokio::runtime::Handle,
     state: Mutex<State>,
+    closed: AtomicBool,
 }
 
 impl Pool {
     pub(crate) fn new(template: Template, sizes: Sizes, executor: tokio::runtime::Handle) -> Arc<Self> {
-        Arc::new(Self { template, sizes, counters: Counters::default(), executor, state: Mutex::default() })
+        Arc::new(Self {
+            template,
+            sizes,
+            counters: Counters::default(),
+            executor,
+            state: Mutex::default(),
+            closed: AtomicBool::new(false),
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// Queues a request, or says that too many wait.
-    pub(crate) fn submit(self: &Arc<Self>, work: Work) -> Result<(), Work> {
+    /// Queues a request.
+    ///
+    /// # Errors
+    /// `Overloaded` when too many wait.
+    pub(crate) fn submit(self: &Arc<Self>, work: Work) -> Result<(), Problem> {
         let mut state = self.lock();
         if state.queue.len() >= MAX_QUEUED_REQUESTS {
-            return Err(work);
+            return Err(Problem::Overloaded);
         }
         state.queue.push_back(work);
         self.find_instance(&mut state);
@@ -231,8 +243,14 @@ impl Pool {
         (state.open.len(), state.retired.len(), state.queue.len())
     }
 
+    /// Whether the host is gone.
+    pub(crate) fn closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
     /// Drops all instances and all that waits.
     pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
         let mut state = self.lock();
         state.queue.clear();
         for worker in state.open.iter().chain(&state.retired) {

@@ -56,7 +56,8 @@ pub(crate) async fn run(pool: Arc<Pool>, worker: Arc<Worker>) {
         Ok(Ok((store, proxy))) => {
             exit.started = true;
             match drive(&pool, &worker, store, proxy).await {
-                Ok(()) => return,
+                Ok(()) if !worker.killed() || pool.closed() => return,
+                Ok(()) => "the host ended it: it was stuck, or retired for too long".to_owned(),
                 Err(error) => format!("{error:?}"),
             }
         }

@@ -22,12 +22,19 @@ pub struct Source {
     #[schema(min_length = 1, max_length = 1024)]
     pub path: String,
     /// BCP 47 tag; else what the media says.
-    #[schema(max_length = 35)]
+    #[schema(
+        min_length = 2,
+        max_length = 35,
+        pattern = "^([A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*|[xX](-[A-Za-z0-9]{1,8})+)$"
+    )]
     pub language: Option<String>,
     /// Name in a player's menu; else made from the language.
-    #[schema(max_length = 200)]
+    #[schema(min_length = 1, max_length = 200)]
     pub label: Option<String>,
     /// DASH role, e.g. `main`, `alternate`, `commentary`, `dub`, `description`.
+    #[schema(
+        pattern = "^(caption|subtitle|main|alternate|supplementary|commentary|dub|description|sign|metadata|enhanced-audio-intelligibility|emergency|forced-subtitle|easyreader|karaoke)$"
+    )]
     pub role: Option<String>,
 }
 

@@ -33,9 +33,10 @@ pub struct NewAsset {
     #[schema(pattern = "^[A-Za-z0-9_-]{1,200}$", min_length = 1, max_length = 200)]
     name: String,
     /// Name of an existing packaging group.
+    #[schema(pattern = "^[A-Za-z0-9_-]{1,200}$", min_length = 1, max_length = 200)]
     packaging_group: String,
     /// Id of the content at key servers; needed once a configuration of the group encrypts.
-    #[schema(max_length = 256)]
+    #[schema(min_length = 1, max_length = 256)]
     content_id: Option<String>,
     /// Its media files: renditions and audio tracks of one title.
     #[schema(min_items = 1, max_items = 64)]
@@ -56,7 +57,7 @@ pub struct AssetPatch {
     packaging_group: Option<String>,
     /// Id of the content at key servers; `null` takes it away.
     #[serde(default, deserialize_with = "present")]
-    #[schema(value_type = Option<String>, max_length = 256)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 256)]
     content_id: Option<Option<String>>,
     /// Other media files, or the same ones when what is stored has changed: the asset is ingested again.
     #[serde(default, deserialize_with = "present")]

@@ -47,7 +47,7 @@ pub struct NewEdge {
     #[schema(pattern = "^[A-Za-z0-9_-]{1,200}$", min_length = 1, max_length = 200)]
     name: String,
     /// Base URL, http or https, without query, fragment or user.
-    #[schema(max_length = 512, example = "https://edge1.example.com")]
+    #[schema(max_length = 512, pattern = "^https?://[^/?#@ ]+(/[^?# ]*)?$", example = "https://edge1.example.com")]
     url: String,
 }
 
@@ -61,7 +61,7 @@ pub struct EdgePatch {
     name: Option<String>,
     /// Another base URL.
     #[serde(default, deserialize_with = "present")]
-    #[schema(max_length = 512, nullable = false)]
+    #[schema(max_length = 512, pattern = "^https?://[^/?#@ ]+(/[^?# ]*)?$", nullable = false)]
     url: Option<String>,
 }
 

@@ -68,13 +68,15 @@ fn is_json(headers: &HeaderMap) -> bool {
 /// 400 for what is not JSON, 422 for a field.
 pub fn parse<T: DeserializeOwned>(json: &[u8]) -> ApiResult<T> {
     let value: serde_json::Value = serde_json::from_slice(json).map_err(|error| not_json(&error))?;
-    // A value keeps the last of two members of one name; `T` does not take a second one.
+    let parsed = parse_value(value)?;
+    // A value keeps the last of two members of one name; `T` itself does not take a second one.
     let mut twice = serde_json::Deserializer::from_slice(json);
     let direct: Result<T, _> = serde_path_to_error::deserialize(&mut twice);
-    let parsed = parse_value(value)?;
     match direct {
-        Ok(_) => Ok(parsed),
-        Err(error) => Err(misfit(pointer(error.path()), &error.into_inner().to_string())),
+        Err(error) if error.inner().to_string().starts_with("duplicate field") => {
+            Err(misfit(pointer(error.path()), &error.into_inner().to_string()))
+        }
+        _ => Ok(parsed),
     }
 }
 

@@ -6,10 +6,24 @@ use serde::de::{Deserializer, Error as _, IntoDeserializer, Unexpected, Visitor}
 use serde::forward_to_deserialize_any;
 use serde_json::{Error, Value};
 
+/// Up to here every integer has a number of its own in 64 bits of floating point.
+const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
+
 /// A JSON value to be read strictly.
 pub struct Strict(pub Value);
 
 impl Strict {
+    /// JSON Schema counts 4.0 as an integer.
+    fn integer(self) -> Value {
+        match self.0.as_f64() {
+            Some(number) if self.0.is_f64() && number.fract() == 0.0 && number.abs() <= MAX_EXACT => {
+                // Exact, because of the bound.
+                Value::from(number as i64)
+            }
+            _ => self.0,
+        }
+    }
+
     fn kind(&self) -> Unexpected<'_> {
         match &self.0 {
             Value::Null => Unexpected::Unit,
@@ -82,12 +96,20 @@ impl<'de> Deserializer<'de> for Strict {
         }
     }
 
+    fn deserialize_i64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        self.integer().deserialize_any(visitor)
+    }
+
+    fn deserialize_u64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        self.integer().deserialize_any(visitor)
+    }
+
     fn deserialize_newtype_struct<V: Visitor<'de>>(self, _name: &'static str, visitor: V) -> Result<V::Value, Error> {
         visitor.visit_newtype_struct(self)
     }
 
     forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple
+        bool i8 i16 i32 i128 u8 u16 u32 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple
         tuple_struct map identifier ignored_any
     }
 }
