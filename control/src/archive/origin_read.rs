@@ -126,6 +126,12 @@ impl Storage {
             };
             return Ok(OpenedObject { info, range, stream: futures::stream::empty().boxed() });
         }
+        // Storage answers a suffix of no bytes with no bytes.
+        if let Some(asked) = range
+            && asked.within(info.bytes).is_none()
+        {
+            return Err(outside(info.bytes));
+        }
         let range = result.range.clone();
         let stream = match result.payload {
             GetResultPayload::File(mut file, _) => {
