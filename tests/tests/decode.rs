@@ -1,6 +1,7 @@
 //! ffmpeg decodes both outputs to the frames of the source and finds its audio packets, for the files of this repository
 //! and for further media where there is some. The outcome of every file is written down in `tests/media/expected.tsv`;
-//! `EDGEPACK_EXPECT=write` writes it anew, for a person to review.
+//! `EDGEPACK_EXPECT=write` writes it anew, for a person to review. A file that is not in it may fail to be ingested, but must
+//! not differ.
 //!
 //! Of titles longer than a minute the packets of video are compared instead of the frames: hashing minutes of pictures five
 //! times over takes minutes.
@@ -140,8 +141,16 @@ impl Expected {
         }
         let all = |count: usize| (0..count).collect::<Vec<_>>();
         let (video, audio) = (all(self.edited.video.len()), all(self.edited.audio.len()));
-        let ours =
-            ffmpeg::read(&Reading { input: url, video: &video, audio: &audio, options: &[], decode: self.decode })?;
+        let mut ours = Streams::default();
+        // One track at a time: the DASH reader of ffmpeg 5 stops all tracks when the first of them ends.
+        for index in &video {
+            let one = Reading { input: url, video: &[*index], audio: &[], options: &[], decode: self.decode };
+            ours.video.extend(ffmpeg::read(&one)?.video);
+        }
+        for index in &audio {
+            let one = Reading { input: url, video: &[], audio: &[*index], options: &[], decode: self.decode };
+            ours.audio.extend(ffmpeg::read(&one)?.audio);
+        }
         let mut extra = BTreeMap::new();
         for (kind, ours, edited, whole) in [
             ("video", &ours.video, &self.edited.video, &self.whole.video),
@@ -267,7 +276,11 @@ fn compare(table: &BTreeMap<String, Outcome>) {
         let state = |text: &str| text.split(':').next().unwrap_or_default().to_owned();
         let found = vec![state(&outcome.status), outcome.hls.clone(), outcome.dash.clone()];
         match expected.get(name.as_str()) {
-            None => _ = writeln!(wrong, "{name}: not in {}", path.display()),
+            // A file that nobody wrote down may be refused, but what plays must be right.
+            None if found[1..].iter().any(|output| output.starts_with("DIFFERS")) => {
+                let _ = writeln!(wrong, "{name}: {found:?}");
+            }
+            None => {}
             Some(wanted) if *wanted != found => {
                 let _ = writeln!(wrong, "{name}:\n  expected {wanted:?}\n  found    {found:?}");
             }
