@@ -74,10 +74,7 @@ pub fn player(steps: &mut Steps) -> Result<()> {
         if dist.exists() {
             fs::remove_dir_all(&dist).with_context(|| format!("cannot empty {}", dist.display()))?;
         }
-        for entry in fs::read_dir(source.join("src"))? {
-            let from = entry?.path();
-            copy(&from, &dist.join(from.file_name().unwrap_or_default()))?;
-        }
+        copy(&source.join("src"), &dist)?;
         for (from, to) in PLAYERS {
             copy(&source.join("node_modules").join(from), &dist.join("lib").join(to))?;
         }
@@ -97,7 +94,15 @@ const PLAYERS: [(&str, &str); 8] = [
     ("dashjs/LICENSE.md", "dash.LICENSE"),
 ];
 
+/// Copies a file, or a folder with everything in it.
 fn copy(from: &Path, to: &Path) -> Result<()> {
+    if from.is_dir() {
+        for entry in fs::read_dir(from)? {
+            let entry = entry?;
+            copy(&entry.path(), &to.join(entry.file_name()))?;
+        }
+        return Ok(());
+    }
     if let Some(folder) = to.parent() {
         fs::create_dir_all(folder)?;
     }
