@@ -60,7 +60,10 @@ pub fn read(reading: &Reading<'_>) -> Result<Streams, String> {
     for index in reading.audio {
         ffmpeg.args(["-map", &format!("0:a:{index}")]);
     }
-    if !reading.decode {
+    // Times as they are stored, not rounded to a guessed frame rate.
+    if reading.decode {
+        ffmpeg.args(["-enc_time_base", "-1"]);
+    } else {
         ffmpeg.args(["-c:v", "copy"]);
     }
     ffmpeg.args(["-vsync", "passthrough", "-c:a", "copy", "-copyts", "-f", "framehash", "-hash", "md5", "-"]);

@@ -22,8 +22,8 @@ use e2e::http::Client;
 use e2e::{Asset, Control, media, playlist, tools};
 
 const GROUP: &str = "decode";
-/// Times may differ by less than the coarsest timescale of the sources, a millisecond, and its rounding.
-const TIME_TOLERANCE: f64 = 0.0016;
+/// Times may differ by one tick of the coarsest timescale that edit lists of the sources are written in, 1/600 s.
+const TIME_TOLERANCE: f64 = 1.0 / 600.0 + 1e-6;
 
 /// One line of the table.
 #[derive(Clone, Debug, PartialEq, Eq)]
