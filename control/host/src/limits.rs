@@ -15,8 +15,9 @@ pub const MAX_INSTANCES: usize = 32;
 /// nevertheless, the oldest is ended.
 pub const MAX_RETIRED_INSTANCES: usize = 64;
 
-/// Requests after which an instance is replaced, so that nothing a guest leaks grows for ever.
-pub const REUSE_REQUESTS: usize = 128;
+/// Requests after which an instance is replaced, so that nothing a guest leaks grows for ever. With every instance goes its
+/// cache of heads, index pieces and manifests, which a two-hour title needs some thousand requests to use up.
+pub const REUSE_REQUESTS: usize = 8192;
 
 /// Requests one instance works on at a time, counted up to the response head.
 pub const REUSE_CONCURRENT: usize = 16;
