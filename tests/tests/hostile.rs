@@ -144,7 +144,7 @@ fn encrypted_files_are_named_as_such() {
     if let Some(extra) = media::extra() {
         let folders =
             ["encrypted", "generated/encrypted"].map(|folder| media::files_below(&extra.join(folder))).concat();
-        let whole: Vec<PathBuf> = folders.into_iter().filter(|file| declares_encryption(file)).collect();
+        let whole: Vec<PathBuf> = folders.into_iter().filter(declares_encryption).collect();
         for (index, file) in whole.iter().enumerate() {
             files.push((format!("e{}", media::asset_name(index, file)), std::fs::read(file).expect("a file")));
         }

@@ -35,12 +35,12 @@ pub fn run(only: &[String]) -> Result<()> {
     product::player(&mut steps)?;
     steps.step("npm packages of the browser tests", || product::npm(&root().join("tests/browser")))?;
     steps.step("shaka-packager and SeaweedFS", || python_packages(&root().join("target/test-tools")))?;
-    product::control(&mut steps)?;
-    if only.is_empty() {
-        steps.step("clippy: control, edge-host, e2e", clippy_heavy)?;
-    }
+    steps.step(
+        "build with lints: control, edge-host, e2e (the first time about fifteen minutes on two cores)",
+        || process::run(linting().arg("build").args(HEAVY).args(["--all-targets", "--keep-going"])),
+    )?;
     steps.step("tests: control, edge-host, e2e", || {
-        let mut test = cargo();
+        let mut test = linting();
         test.arg("test").args(HEAVY).arg("--no-fail-fast");
         if !only.is_empty() {
             test.arg("--").args(only);
@@ -64,19 +64,14 @@ fn light(steps: &mut Steps) -> Result<()> {
     })
 }
 
-/// Clippy over the crates that contain wasmtime. `cargo clippy` would check all their dependencies anew, as check and
-/// build share nothing; so the lints run in a build, which finds the dependencies compiled.
-fn clippy_heavy() -> Result<()> {
+/// Cargo with clippy in the place of the compiler for our own crates. `cargo clippy` would check wasmtime and everything
+/// else anew, as check and build share nothing; this way the lints come with the one build that the tests need.
+fn linting() -> Command {
     let driver = process::output(Command::new("rustup").current_dir(root()).args(["which", "clippy-driver"]));
     let driver = driver.map_or_else(|| "clippy-driver".to_owned(), |path| path.trim().to_owned());
-    process::run(
-        cargo()
-            .env("RUSTC_WORKSPACE_WRAPPER", driver)
-            .env("CLIPPY_ARGS", "-Dwarnings__CLIPPY_HACKERY__")
-            .arg("build")
-            .args(HEAVY)
-            .arg("--all-targets"),
-    )
+    let mut cargo = cargo();
+    cargo.env("RUSTC_WORKSPACE_WRAPPER", driver).env("CLIPPY_ARGS", "-Dwarnings__CLIPPY_HACKERY__");
+    cargo
 }
 
 fn python_packages(folder: &Path) -> Result<()> {

@@ -2,9 +2,9 @@
 
 mod client;
 pub mod documents;
-mod push;
 mod reconcile;
+mod send;
 
 pub use client::Client;
-pub use push::{Outcome, push_once};
 pub use reconcile::Reconciler;
+pub use send::{Outcome, push_once};
