@@ -11,7 +11,7 @@ use packager::config::{Body, Document};
 use serde_json::{Value, json};
 
 async fn body(control: &Control, key: &str) -> Body {
-    let json = documents::find(&mut *control.context.db.read().await.unwrap(), key).await.unwrap().unwrap();
+    let json = documents::find(&mut control.context.db.read().await.unwrap(), key).await.unwrap().unwrap();
     Document::from_json(json.as_bytes()).unwrap().body
 }
 

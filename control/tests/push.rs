@@ -256,5 +256,5 @@ async fn renaming_a_group_moves_its_documents() {
 }
 
 async fn edge_id(control: &Control, name: &str) -> i64 {
-    control::db::edges::find(&mut *control.context.db.read().await.unwrap(), name).await.unwrap().unwrap().id
+    control::db::edges::find(&mut control.context.db.read().await.unwrap(), name).await.unwrap().unwrap().id
 }
