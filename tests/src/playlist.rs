@@ -72,9 +72,11 @@ impl Media {
         resolve(&self.url, &map.uri)
     }
 
-    /// URLs of the segments.
+    /// URLs of the segments that are there: a gap has a URI that no player loads.
     pub fn segment_urls(&self) -> Vec<String> {
-        self.parsed.segments.iter().map(|segment| resolve(&self.url, &segment.uri)).collect()
+        let gap = |segment: &&m3u8_rs::MediaSegment| segment.unknown_tags.iter().any(|tag| tag.tag == "X-GAP");
+        let there = self.parsed.segments.iter().filter(|segment| !gap(segment));
+        there.map(|segment| resolve(&self.url, &segment.uri)).collect()
     }
 }
 

@@ -260,6 +260,45 @@ fn sample_offsets(plain: &[u8]) -> Vec<u8> {
     words(&offsets)
 }
 
+/// The plain file with an empty edit of `seconds` before its sound.
+fn late_sound(seconds: u32) -> Vec<u8> {
+    let plain = plain();
+    let mvhd = plain.windows(4).position(|w| w == b"mvhd").unwrap() + 4;
+    let timescale = word(&plain, mvhd + 12);
+    with_movie(&plain, &|path, content| {
+        let sound = path.ends_with("/elst") && word(content, 12) == 1024;
+        let delay = seconds.saturating_mul(timescale);
+        sound.then(|| boxed(b"elst", &[&words(&[0, 2, delay, u32::MAX, 0x0001_0000]), &content[8..]].concat()))
+    })
+}
+
+/// The audio playlist of a file.
+fn audio_playlist(file: &[u8]) -> String {
+    let indexed = drive::ingest(&[file]).expect("the layout is ingested");
+    let documents = drive::documents(PackageType::Cmaf, 1, &indexed.index, indexed.head_bytes, &[file.len() as u64]);
+    let track = packager::route::TrackName { kind: packager::route::TrackKind::Audio, ordinal: 0 };
+    let resource = Resource::Tagged { tag: packager::job::tag(&documents), track, file: TrackFile::Playlist };
+    drive::text_of(&drive::respond(&documents, resource, &indexed.index).expect("a playlist"))
+}
+
+#[test]
+fn sound_that_begins_late_leaves_gaps_in_its_playlist_and_keeps_its_times() {
+    // Groups of pictures of two seconds: the first segment of video has no sound.
+    let late = late_sound(3);
+    let playlist = audio_playlist(&late);
+    assert!(playlist.contains("#EXT-X-GAP\n#EXTINF:2.000000,\ngap.m4s\n#EXTINF:2.0"), "{playlist}");
+    let (_, segments) = output(&late, 1);
+    let start = fragments(&segments[0])[0].traf[0].tfdt.as_ref().unwrap().base_media_decode_time;
+    assert_eq!(start, 3 * 48_000 - 1024, "decoding begins with the priming, just before the third second");
+}
+
+#[test]
+fn a_delay_past_everything_else_is_a_mistake() {
+    let indexed = drive::ingest(&[&late_sound(100_000)]).expect("the layout is ingested");
+    assert!(indexed.warnings.iter().any(|w| w.contains("after all other tracks have ended")), "{:?}", indexed.warnings);
+    assert_eq!(audio_playlist(&late_sound(100_000)), audio_playlist(&plain()));
+}
+
 #[test]
 fn what_comes_out_reads_as_what_went_in() {
     let plain = plain();

@@ -88,6 +88,7 @@ pub fn make(files: &[SourceFile], media: Vec<(usize, SourceTrack)>, warnings: &m
         return Err(Error::limit(format!("{} tracks are more than {}", tracks.len(), limits::MAX_TRACKS)));
     }
     name(&mut tracks);
+    check_delays(&mut tracks, files, warnings);
     set_times(&mut tracks);
     if let Some(long) = tracks.iter().find(|t| t.end / u64::from(t.media.timescale) > limits::MAX_DURATION_SECONDS) {
         let seconds = long.end / u64::from(long.media.timescale);
@@ -287,6 +288,25 @@ fn read_entry(handler: Handler, entry: &OwnedEntry) -> Result<Config, Refusal> {
             Refusal::Asset(Error::bad_source(format!("{place}, content from byte {content}: {error}")))
         }
     })
+}
+
+/// An empty edit that lets a track begin after all the others have ended is a number that went wrong, not a wish.
+fn check_delays(tracks: &mut [Track], files: &[SourceFile], warnings: &mut Vec<String>) {
+    let ends: Vec<Instant> = tracks
+        .iter()
+        .map(|t| Instant { ticks: i64::try_from(t.media.duration).unwrap_or(i64::MAX), timescale: t.media.timescale })
+        .collect();
+    for (number, track) in tracks.iter_mut().enumerate() {
+        let delay = Instant { ticks: track.placement.delay, timescale: track.media.timescale };
+        let mut others = ends.iter().enumerate().filter(|(other, _)| *other != number).peekable();
+        if delay.ticks > 0 && others.peek().is_some() && others.all(|(_, end)| end.order(delay) == Ordering::Less) {
+            warnings.push(format!(
+                "{}: its edit list lets it begin at {delay}, after all other tracks have ended; it begins with them",
+                track.title(files)
+            ));
+            track.placement.delay = 0;
+        }
+    }
 }
 
 /// Puts the asset's presentation time 0 where the first track starts, and every track in its place after it.
