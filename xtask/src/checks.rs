@@ -47,6 +47,14 @@ pub fn run(only: &[String]) -> Result<()> {
         }
         process::run(&mut test)
     })?;
+    if only.is_empty() {
+        steps.step("what became of every media file (file, state, HLS, DASH)", || {
+            let table = root().join("target/e2e/decode.tsv");
+            let table = fs::read_to_string(&table).with_context(|| format!("cannot read {}", table.display()))?;
+            println!("{}", table.trim_end());
+            Ok(())
+        })?;
+    }
     steps.summary();
     println!("\nall tests passed");
     Ok(())
