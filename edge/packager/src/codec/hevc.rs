@@ -3,6 +3,7 @@
 
 use super::avc::{nal_16, vui_start};
 use super::hevc_rps::{MAX_SHORT_TERM_SETS, ShortTermSet};
+use super::parameter_sets::{self, Picture, Sequence};
 use super::{Colour, Malformed};
 use crate::bytes::bits::{Bits, Error, Result};
 
@@ -273,36 +274,24 @@ impl Pps {
     }
 }
 
+impl Sequence for Sps {
+    fn id(&self) -> u32 {
+        self.id
+    }
+}
+
+impl Picture for Pps {
+    fn id(&self) -> u32 {
+        self.id
+    }
+
+    fn sequence(&self) -> u32 {
+        self.sps_id
+    }
+}
+
 /// The parameter sets in force.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct ParameterSets {
-    sps: Vec<Sps>,
-    pps: Vec<Pps>,
-}
-
-impl ParameterSets {
-    /// Puts a sequence parameter set in the place of the one with its identifier.
-    pub fn set_sps(&mut self, sps: Sps) {
-        match self.sps.iter_mut().find(|s| s.id == sps.id) {
-            Some(old) => *old = sps,
-            None => self.sps.push(sps),
-        }
-    }
-
-    /// Puts a picture parameter set in the place of the one with its identifier.
-    pub fn set_pps(&mut self, pps: Pps) {
-        match self.pps.iter_mut().find(|p| p.id == pps.id) {
-            Some(old) => *old = pps,
-            None => self.pps.push(pps),
-        }
-    }
-
-    /// The picture parameter set with this identifier, and its sequence parameter set.
-    pub fn get(&self, pps_id: u32) -> Option<(&Sps, &Pps)> {
-        let pps = self.pps.iter().find(|p| p.id == pps_id)?;
-        Some((self.sps.iter().find(|s| s.id == pps.sps_id)?, pps))
-    }
-}
+pub(super) type ParameterSets = parameter_sets::ParameterSets<Sps, Pps>;
 
 /// What an `hvcC` box says.
 #[derive(Debug)]

@@ -18,6 +18,7 @@ mod hevc;
 mod hevc_rps;
 mod hevc_slice;
 mod opus;
+mod parameter_sets;
 mod picture;
 mod rfc6381;
 mod scan;
