@@ -17,7 +17,7 @@ pub struct PageQuery {
     #[param(minimum = 1, maximum = 500, default = 100, nullable = false)]
     pub limit: Option<i64>,
     /// `next_cursor` of the page before.
-    #[param(nullable = false)]
+    #[param(pattern = "^[A-Za-f][A-Za-z0-9_-]{9}[AEIMQUYcgkosw048]$", nullable = false)]
     pub cursor: Option<String>,
 }
 

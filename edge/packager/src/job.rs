@@ -292,8 +292,8 @@ impl Job {
 
     fn respond(&self, content_type: &'static str, cache: CacheClass, parts: Vec<Part>) -> Response {
         let digest = Sha256::new().chain_update(self.tag.to_be_bytes()).chain_update(self.route.to_string()).finalize();
-        let etag = digest.iter().take(16).fold(String::from("\""), |etag, byte| format!("{etag}{byte:02x}")) + "\"";
-        Response { content_type, cache, etag, parts }
+        let tag = digest.iter().take(16).fold(0u128, |tag, byte| tag << 8 | u128::from(*byte));
+        Response { content_type, cache, etag: format!("\"{tag:032x}\""), parts }
     }
 }
 

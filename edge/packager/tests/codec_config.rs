@@ -178,7 +178,7 @@ fn other_sound() {
     assert_eq!((a.channel_map, a.channel_configuration), (Some(0xf801), Some(6)));
     let dops = bx(b"dOps", &[0, 2, 1, 0x38, 0, 0, 0xac, 0x44, 0, 0, 0]);
     let config = parse(b"Opus", Handler::Audio, &sound(0, &[], &[dops])).unwrap();
-    assert_eq!((config.codecs.as_str(), audio(&config).sample_rate), ("opus", 48_000));
+    assert_eq!((config.codecs.as_str(), audio(&config).sample_rate), ("Opus", 48_000));
 }
 
 #[test]

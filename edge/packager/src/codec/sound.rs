@@ -120,7 +120,7 @@ pub(super) fn opus(entry: &Entry<'_>) -> Result<Config, Error> {
     Ok(audio(
         entry,
         Codec::Opus,
-        "opus".into(),
+        "Opus".into(),
         Audio {
             // A decoder gives 48 kHz whatever the encoder was given.
             sample_rate: 48_000,
