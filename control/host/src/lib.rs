@@ -138,7 +138,6 @@ pub struct EdgeHost {
     failed: AtomicU64,
     timed_out: AtomicU64,
     refused: AtomicU64,
-    _epochs: std::sync::mpsc::Sender<()>,
 }
 
 impl EdgeHost {
@@ -169,10 +168,12 @@ impl EdgeHost {
         let engine = template.engine().clone();
         let pool = Pool::new(template, sizes, tokio::runtime::Handle::current());
         let ticked = Arc::downgrade(&pool);
-        let epochs = template::start_epochs(engine, move || {
-            if let Some(pool) = ticked.upgrade() {
+        // Every running instance holds the pool, so a guest that loops is interrupted even when the host has gone.
+        template::start_epochs(engine, move || {
+            ticked.upgrade().is_some_and(|pool| {
                 pool.tick();
-            }
+                true
+            })
         })
         .context("no thread for epochs")?;
         Ok(Arc::new(Self {
@@ -182,7 +183,6 @@ impl EdgeHost {
             failed: AtomicU64::new(0),
             timed_out: AtomicU64::new(0),
             refused: AtomicU64::new(0),
-            _epochs: epochs,
         }))
     }
 

@@ -115,19 +115,15 @@ fn pooling(options: &Options) -> PoolingAllocationConfig {
 }
 
 /// Advances the epoch of `engine` and calls `each_tick`, on a thread of its own: guests that keep all threads of the
-/// executor busy must still be interrupted. Ends when the returned sender is dropped.
-pub(crate) fn start_epochs(
-    engine: Engine,
-    each_tick: impl Fn() + Send + 'static,
-) -> std::io::Result<std::sync::mpsc::Sender<()>> {
-    let (alive, ended) = std::sync::mpsc::channel();
+/// executor busy must still be interrupted. Ends when `each_tick` answers that nothing is left to interrupt.
+pub(crate) fn start_epochs(engine: Engine, each_tick: impl Fn() -> bool + Send + 'static) -> std::io::Result<()> {
     std::thread::Builder::new()
         .name("edge-epoch".into())
         .spawn(move || {
-            while ended.recv_timeout(EPOCH_TICK) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+            while each_tick() {
+                std::thread::sleep(EPOCH_TICK);
                 engine.increment_epoch();
-                each_tick();
             }
         })
-        .map(|_| alive)
+        .map(drop)
 }

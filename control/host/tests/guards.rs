@@ -103,6 +103,8 @@ async fn an_endless_loop_is_stopped_and_the_host_lives_on() {
         while host.stats().requests < 2 || host.stats().waiting > 0 {
             tokio::task::yield_now().await;
         }
+        // Taken, but nothing tells that its code runs: before that the instance may take this request too.
+        tokio::time::sleep(Duration::from_millis(200)).await;
         fetch(&host, get("/third")).await
     });
     let Either::Right(((status, ..), looping)) = select(looping, other).await else {
