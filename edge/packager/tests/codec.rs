@@ -1,6 +1,6 @@
 //! Sample entries and samples of real encoders, against what ffmpeg says about them. `codec/README.md` says how the
 //! fixtures were made.
-#![allow(missing_docs)]
+#![allow(missing_docs, reason = "a test program has no public interface")]
 #![allow(clippy::disallowed_methods, reason = "tests read fixtures")]
 
 #[path = "codec/expected.rs"]

@@ -1,5 +1,5 @@
 //! Sample entries: what real encoders wrote, entries put together by hand for layouts that are rare, and broken ones.
-#![allow(missing_docs)]
+#![allow(missing_docs, reason = "a test program has no public interface")]
 #![allow(clippy::disallowed_methods, reason = "tests read fixtures")]
 
 #[path = "codec/mp4.rs"]

@@ -8,11 +8,12 @@ use crate::codec::{self, Config};
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::media::cuts::{self, Cut, Rendition, SyncSample};
-use crate::media::edit::{self, Placement};
+
 use crate::media::sample::Sample;
 use crate::media::time::Instant;
 use crate::mp4::movie::Handler;
 use crate::route::{TrackKind, TrackName};
+use crate::source::edit::{self, Placement};
 use crate::source::mp4::{OwnedEntry, SourceTrack};
 
 /// Frames of audio that may stand before the presentation starts so that the decoder is primed.

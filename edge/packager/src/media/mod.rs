@@ -1,7 +1,6 @@
 //! The neutral model that every source is read into and every output is made from.
 
 pub mod cuts;
-pub mod edit;
 pub mod presentation;
 pub mod sample;
 pub mod segmenter;

@@ -1,3 +1,4 @@
 //! Foreign layouts, read into the neutral model.
 
+pub mod edit;
 pub mod mp4;

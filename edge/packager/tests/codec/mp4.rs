@@ -10,7 +10,7 @@ pub struct Track {
     pub handler: Handler,
     pub fourcc: FourCc,
     pub entry: Vec<u8>,
-    #[allow(dead_code)]
+    #[allow(dead_code, reason = "one of the two test programs reads sample entries alone")]
     pub samples: Vec<Range<usize>>,
     default_size: usize,
 }

@@ -2,7 +2,7 @@
 
 use crate::mp4::movie::Edit;
 
-use super::time::rescale;
+use crate::media::time::rescale;
 
 /// The part of a track's media that is presented, and when. All in ticks of the track.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
