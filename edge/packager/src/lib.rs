@@ -16,5 +16,6 @@ pub mod response;
 pub mod route;
 pub mod segment;
 pub mod source;
+pub mod ts;
 
 pub use error::{Error, ErrorKind, Result};

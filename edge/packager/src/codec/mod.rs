@@ -55,6 +55,22 @@ pub struct SampleEntry<'a> {
     pub data: &'a [u8],
 }
 
+impl<'a> SampleEntry<'a> {
+    /// Payload of the first child box of this type.
+    pub(crate) fn child(&self, fourcc: &FourCc) -> Option<&'a [u8]> {
+        let entry = match self.handler {
+            Handler::Video => Entry::visual(self),
+            Handler::Audio => Entry::audio(self),
+        };
+        entry.ok()?.child(fourcc).map(|child| child.payload)
+    }
+
+    /// `objectTypeIndication` of `esds`.
+    pub(crate) fn object_type(&self) -> Option<u8> {
+        Some(aac::descriptor(self.child(b"esds")?).ok()?.object_type)
+    }
+}
+
 /// The codecs that are handled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Codec {

@@ -4,3 +4,8 @@ pub mod emsg;
 pub mod fmp4;
 pub mod gather;
 pub mod init;
+pub mod packed;
+pub mod ts;
+mod ts_audio;
+mod ts_order;
+mod ts_video;
