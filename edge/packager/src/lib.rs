@@ -12,6 +12,7 @@ pub mod make;
 pub mod manifest;
 pub mod media;
 pub mod mp4;
+mod prepared;
 pub mod response;
 pub mod route;
 pub mod segment;
@@ -19,3 +20,4 @@ pub mod source;
 pub mod ts;
 
 pub use error::{Error, ErrorKind, Result};
+pub use prepared::Prepared;

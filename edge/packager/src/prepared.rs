@@ -52,7 +52,10 @@ impl Prepared {
         let segments = segmenter::ladder(&head, target);
         let deliveries = delivery::deliveries(&head, &configuration);
         let tracks = head.tracks.iter().zip(segments).zip(deliveries);
-        let renditions = tracks.map(|((track, segments), delivery)| {
+        let renditions = tracks.map(|((track, mut segments), delivery)| {
+            if let Delivery::Transport { .. } = delivery {
+                reach(&mut segments, head.cuts.len());
+            }
             let rendition = Rendition { delivery, segments, ..Rendition::default() };
             measured(&head, track, rendition, target)
         });
@@ -73,6 +76,15 @@ impl Prepared {
     /// The first video track, which audio playlists are aligned to.
     pub(crate) fn reference(&self) -> Option<(&Track, &Rendition)> {
         self.presentation.offered().find(|(track, _)| track.is_video())
+    }
+}
+
+/// What is multiplexed with video has to be in some segment even where the video has nothing.
+fn reach(segments: &mut [Segment], end: usize) {
+    let mut next = end;
+    for segment in segments.iter_mut().rev() {
+        segment.fragments.end = next.max(segment.fragments.end);
+        next = segment.fragments.start;
     }
 }
 

@@ -330,6 +330,12 @@ impl Track {
         })
     }
 
+    /// The sample entry, counted from 1, of the samples at a cut or, where there are none, of the next ones.
+    pub fn description(&self, cut: usize) -> u32 {
+        let rest = self.fragments.get(cut..).unwrap_or_default();
+        rest.iter().find(|f| f.samples > 0).or(self.fragments.last()).map_or(1, |f| f.description)
+    }
+
     /// Where the blocks of these fragments are in the index.
     pub fn blocks(&self, fragments: Range<usize>) -> Range<u64> {
         let blocks = self.fragments.get(fragments).unwrap_or_default();

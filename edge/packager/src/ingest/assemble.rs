@@ -11,6 +11,8 @@ use crate::index::{Fragment, Head, Track};
 use crate::limits;
 use crate::media::sample;
 use crate::media::time::{Instant, gcd};
+use crate::segment::transport;
+use crate::segment::ts::AudioStream;
 
 /// Writes the index.
 ///
@@ -41,6 +43,7 @@ pub fn write(
         head.tracks.push(written);
     }
     mark_periods(&mut head);
+    transport::count(&mut head, &blocks)?;
     check_durations(plan, warnings);
     let mut index = head.write();
     let head_bytes = index.len() as u64;
@@ -109,8 +112,11 @@ fn describe(track: &plan::Track, file: Option<&SourceFile>, scanned: &Scanned) -
         sync: sync_layout(track),
         closed: track.closed,
         stretches: !scanned.counts.is_empty(),
-        annex_b: false,
-        transport: false,
+        annex_b: !scanned.access_units.is_empty(),
+        transport: match track.is_video() {
+            true => !scanned.access_units.is_empty(),
+            false => track.entries.iter().all(|(entry, _)| AudioStream::from_sample_entry(&entry.bytes).is_ok()),
+        },
         stored: None,
         hidden: false,
         default: false,
@@ -198,6 +204,10 @@ fn write_blocks(written: &mut Track, track: &plan::Track, scanned: Scanned, out:
     for (&first, end) in track.cuts.iter().zip(ends) {
         let own = samples.get(first..end).unwrap_or_default();
         fill(&mut source, own);
+        let access_units = scanned.access_units.get(first..end).unwrap_or_default();
+        let deltas = own.iter().zip(access_units).map(|(s, bytes)| (i64::from(*bytes) - i64::from(s.size)) as i32);
+        source.block.annex_b.clear();
+        source.block.annex_b.extend(deltas);
         if source.block.extents.len() > limits::MAX_SEGMENT_EXTENTS {
             return Err(Error::limit(format!(
                 "track {}: samples {} to {end} lie in {} places, more than {}",

@@ -3,10 +3,10 @@
 use core::ops::Range;
 use std::sync::Arc;
 
-use super::recipe::{Read, Stream};
 use crate::config::SourceObject;
 use crate::error::{Error, Result};
 use crate::limits;
+use crate::segment::recipe::{Read, Stream};
 
 /// A stretch of an object that is read once, from its start to its end.
 #[derive(Clone, Debug, PartialEq, Eq)]

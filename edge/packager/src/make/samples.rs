@@ -1,8 +1,8 @@
 //! The samples of a stream, taken out of what arrives.
 
 use super::input::{Buffer, Stretch};
-use super::recipe::Stream;
 use crate::error::{Error, Result};
+use crate::segment::recipe::Stream;
 
 /// Goes through the reads of one stream.
 #[derive(Debug)]

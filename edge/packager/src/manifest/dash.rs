@@ -5,7 +5,6 @@ use std::io;
 use quick_xml::Writer;
 use quick_xml::events::BytesText;
 
-use crate::config::StreamSelection;
 use crate::error::{Error, Result};
 use crate::index::Track;
 use crate::index::head::{Audio, Video, VideoRange};
@@ -24,19 +23,14 @@ type Xml = Writer<Vec<u8>>;
 ///
 /// # Errors
 /// `NotFound` when the selection leaves nothing of a title that has video.
-pub fn mpd(presentation: &Presentation, selection: &StreamSelection) -> Result<String> {
-    let videos = presentation.videos(selection);
-    if videos.is_empty() && presentation.has_video() {
-        return Err(Error::not_found(
-            "the stream selection of this configuration leaves no video rendition of this asset",
-        ));
-    }
+pub fn mpd(presentation: &Presentation) -> Result<String> {
+    let videos = presentation.videos()?;
     let audios = presentation.audios();
     let ends = videos.iter().map(|v| v.track).chain(audios.iter().map(|a| a.track));
     let end = ends.map(|t| Instant { ticks: i64::try_from(t.end).unwrap_or(i64::MAX), timescale: t.timescale });
     let end = end.max_by(|a, b| a.order(*b)).unwrap_or(Instant { ticks: 0, timescale: 1 });
     let duration = seconds(end);
-    let buffer = format!("PT{}S", u64::from(presentation.target) * 2);
+    let buffer = format!("PT{}S", u64::from(presentation.configuration.segment_duration_seconds) * 2);
 
     let mut xml = Writer::new_with_indent(Vec::with_capacity(4096), b' ', 2);
     let write = xml

@@ -5,6 +5,8 @@ pub mod fmp4;
 pub mod gather;
 pub mod init;
 pub mod packed;
+pub mod recipe;
+pub mod transport;
 pub mod ts;
 mod ts_audio;
 mod ts_order;

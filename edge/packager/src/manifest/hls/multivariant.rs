@@ -132,11 +132,7 @@ fn write_picture(out: &mut String, video: &Item<'_, Video>) {
 fn write_audio_variant(out: &mut String, shared: &Shared<'_>, group: &Group<'_>) {
     let Some(member) = group.members.get(group.default_member()) else { return };
     let (peak, average) = group.bandwidth();
-    let _ = write!(
-        out,
-        "#EXT-X-STREAM-INF:BANDWIDTH={peak},AVERAGE-BANDWIDTH={average},CODECS=\"{}",
-        group.codec
-    );
+    let _ = write!(out, "#EXT-X-STREAM-INF:BANDWIDTH={peak},AVERAGE-BANDWIDTH={average},CODECS=\"{}", group.codec);
     write_more_codecs(out, None, shared.texts);
     if renditions::has_renditions(shared.presentation) {
         let _ = write!(out, ",AUDIO=\"{}\"", group.id);

@@ -54,7 +54,8 @@ pub(super) fn audio<'a>(presentation: &'a Presentation, videos: &[Item<'a, Video
         Delivery::Transport { audio } => audio,
         _ => None,
     };
-    let within: Vec<&Track> = videos.iter().filter_map(muxed).filter_map(|at| presentation.head.tracks.get(at)).collect();
+    let within: Vec<&Track> =
+        videos.iter().filter_map(muxed).filter_map(|at| presentation.head.tracks.get(at)).collect();
     let audios = presentation.audios();
     let Some(main) = within.first() else { return group(audios) };
     let fits = |a: &Item<'_, Audio>| {

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use crate::config::SourceObject;
 use crate::index::block::Sample;
 use crate::index::head::ElementaryStream;
+use crate::segment::ts::{self, AudioStream, Before, Tag, Unit};
 
 /// From what a body is made, and how.
 #[derive(Debug, PartialEq, Eq)]
@@ -73,4 +74,55 @@ pub struct Share {
 pub enum Program {
     /// One stream: after the head of a section, its samples one after the other.
     Plain,
+    /// One stream: after the head of a section, its frames as packed audio has them.
+    Packed(AudioStream),
+    /// A transport stream of one or two streams, video and audio, and timed metadata. Each section is a fragment.
+    Transport(Box<Transport>),
+}
+
+/// A transport stream.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Transport {
+    /// Its streams.
+    pub program: ts::Program,
+    /// One for each sample of the first stream.
+    pub video: Vec<Unit>,
+    /// One for each sample of the second stream.
+    pub audio: Vec<Unit>,
+    /// Timed metadata.
+    pub tags: Vec<Tag>,
+    /// One for each of `tags`: its bytes.
+    pub messages: Vec<Bytes>,
+    /// What each section has beside its samples.
+    pub fragments: Vec<Fragment>,
+}
+
+/// What a section of a transport stream has beside its samples.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fragment {
+    /// The time for which it has the clock; see [`ts::Fragment::span`].
+    pub span: Range<i64>,
+    /// Which tags are in it.
+    pub tags: Range<usize>,
+    /// What stands before it in the title.
+    pub before: Before,
+}
+
+impl Recipe {
+    /// About how many bytes of memory it holds.
+    pub fn memory(&self) -> usize {
+        let stream = |s: &Stream| {
+            s.samples.len() * size_of::<Sample>() + s.annex_b.len() * 4 + s.reads.len() * size_of::<Read>()
+        };
+        let sections = self.sections.iter().map(|s| size_of::<Section>() + s.head.len() + 2 * size_of::<Share>());
+        let program = match &self.program {
+            Program::Plain | Program::Packed(_) => 0,
+            Program::Transport(t) => {
+                (t.video.len() + t.audio.len()) * size_of::<Unit>()
+                    + t.messages.iter().map(|m| m.len() + size_of::<Tag>()).sum::<usize>()
+                    + t.fragments.len() * size_of::<Fragment>()
+            }
+        };
+        size_of::<Self>() + self.streams.iter().map(stream).sum::<usize>() + sections.sum::<usize>() + program
+    }
 }
