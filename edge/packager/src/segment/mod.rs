@@ -2,3 +2,5 @@
 
 pub mod fmp4;
 pub mod init;
+pub mod webvtt;
+pub mod wvtt;
