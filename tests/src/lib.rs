@@ -10,5 +10,6 @@ pub mod media;
 pub mod mpd;
 pub mod playlist;
 pub mod tools;
+pub mod ts;
 
 pub use control::{Asset, Control, Setup};

@@ -6,6 +6,7 @@
 pub mod block;
 pub mod cues;
 pub mod entry;
+pub mod events;
 pub mod head;
 
 pub use head::{Fragment, Head, Track};

@@ -1,6 +1,8 @@
 //! Media to bytes.
 
+pub mod emsg;
 pub mod fmp4;
+pub mod gather;
 pub mod init;
 pub mod webvtt;
 pub mod wvtt;
