@@ -95,9 +95,7 @@ impl Cue {
         let end = self.end.checked_add_signed(by).filter(|end| *end > 0)?;
         self.start = self.start.saturating_add_signed(by);
         self.end = end;
-        if by != 0
-            && let Cow::Owned(payload) = markup::move_timestamps(&self.payload, by)
-        {
+        if let Cow::Owned(payload) = markup::move_timestamps(&self.payload, by) {
             self.payload = payload;
         }
         Some(self)
@@ -201,7 +199,7 @@ fn settings(text: &str) -> String {
         setting.split_once(':').is_some_and(|(name, value)| !name.is_empty() && !value.is_empty())
             && !setting.contains("-->")
     };
-    text.split_ascii_whitespace().filter(well_formed).collect::<Vec<_>>().join(" ")
+    text.split_ascii_whitespace().filter(well_formed).collect::<Vec<_>>().join(" ").replace('\0', "\u{fffd}")
 }
 
 /// Text that can stand in a single line of a WebVTT file: no line end, no arrow.

@@ -44,7 +44,7 @@ pub(crate) fn has_timestamps(text: &str) -> bool {
 
 /// Moves the timestamps inside cue text by `by` milliseconds; those that come before 0 become 0.
 pub(super) fn move_timestamps(text: &str, by: i64) -> Cow<'_, str> {
-    if !has_timestamps(text) {
+    if by == 0 || !has_timestamps(text) {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len());
