@@ -12,7 +12,8 @@ use sha2::{Digest, Sha256};
 use crate::config::{Asset, PackageType, PackagingConfiguration};
 use crate::error::{Error, Result};
 use crate::index::Track;
-use crate::index::head::Media;
+use crate::index::cues::CueReader;
+use crate::index::head::{Media, Text, TextFormat};
 use crate::limits;
 use crate::manifest::{dash, hls};
 use crate::media::delivery::Delivery;
@@ -21,10 +22,10 @@ use crate::media::segmenter::{self, Segment};
 use crate::prepared::{self, Prepared};
 use crate::response::{CacheClass, FORMAT_VERSION, Part, Response};
 use crate::route::{Resource, Route, SegmentFormat, TrackFile, TrackName};
-use crate::segment::gather::Stored;
+use crate::segment::gather::{Stored, fragment_data};
 use crate::segment::init::HevcEntry;
 use crate::segment::transport::{self, Blocks};
-use crate::segment::{fmp4, init};
+use crate::segment::{fmp4, init, ts, webvtt, wvtt};
 
 /// The documents that a route needs, found by [`Route::configuration_key`] and [`Route::asset_key`].
 #[derive(Clone, Debug)]
@@ -126,6 +127,14 @@ impl Job {
                 }
                 self.segment(&prepared, track, rendition, number)
             }
+            Resource::Tagged { track, file: TrackFile::Text, .. } => {
+                let (track, rendition) = prepared.find(track)?;
+                let (Delivery::WebvttFile, Some(first)) = (rendition.delivery, rendition.segments.first()) else {
+                    return Err(Error::not_found(format!("track {} has no such file", track.name)));
+                };
+                let whole = Segment { fragments: 0..track.fragments.len(), ..first.clone() };
+                self.text(&prepared, track, rendition.delivery, &whole)
+            }
             Resource::Tagged { track, file, .. } => self.track_file(&prepared, track, file).map(Step::Done),
         }
     }
@@ -180,7 +189,7 @@ impl Job {
                 (hls::CONTENT_TYPE, hls::iframes(head, track, rendition, &frames).into())
             }
             TrackFile::IframePlaylist => return missing("I-frames"),
-            TrackFile::Init(period) if rendition.delivery == Delivery::Cmaf => {
+            TrackFile::Init(period) if rendition.delivery.format() == Some(SegmentFormat::Cmaf) => {
                 let hevc = match self.documents.configuration.package_type {
                     PackageType::Hls | PackageType::Cmaf => HevcEntry::Hvc1,
                     PackageType::Dash => HevcEntry::Stored,
@@ -202,6 +211,9 @@ impl Job {
         let segment = segment.ok_or_else(|| {
             Error::not_found(format!("track {name} has segments 1 to {}, not {number}", rendition.segments.len()))
         })?;
+        if let Delivery::Webvtt | Delivery::Wvtt = rendition.delivery {
+            return self.text(prepared, track, rendition.delivery, segment);
+        }
         let head = &prepared.presentation.head;
         let (audio, events) = match rendition.delivery {
             Delivery::Transport { audio } => {
@@ -233,6 +245,36 @@ impl Job {
         };
         let content_type = content_type(track, rendition.delivery);
         Ok(Step::Done(self.respond(content_type, CacheClass::Immutable, parts)))
+    }
+
+    /// The cues of a segment in one of their forms.
+    fn text(&mut self, prepared: &Prepared, track: &Track, delivery: Delivery, segment: &Segment) -> Result<Step> {
+        let Some(blocks) = self.fetch(&[track], segment)? else { return Ok(self.ask()) };
+        let stored = Stored { track, blocks: blocks.first().map_or(&[], AsRef::as_ref), sources: &prepared.sources };
+        let mut reader = CueReader::new();
+        for number in segment.fragments.clone() {
+            let at = track.fragments.get(number).map_or(0, |f| f.block_offset);
+            reader.read(fragment_data(stored, segment, number)?, at)?;
+        }
+        let cues = reader.finish();
+        let header = match &track.media {
+            Media::Text(Text { format: TextFormat::Webvtt { header }, .. }) => header.as_str(),
+            _ => "",
+        };
+        let bytes = match delivery {
+            Delivery::Wvtt => {
+                let time = segment.start..segment.end.max(segment.start.saturating_add(1));
+                let sequence = segment.fragments.start as u32 + 1;
+                wvtt::segment(&wvtt::Segment { time, sequence, cues: &cues })?
+            }
+            Delivery::WebvttFile => webvtt::file(header, &cues),
+            // Presentation time 0 of the media segments next to it.
+            _ if self.documents.configuration.package_type == PackageType::Hls => {
+                webvtt::segment(header, &cues, ts::TIME_OFFSET.unsigned_abs())
+            }
+            _ => webvtt::segment(header, &cues, 0),
+        };
+        Ok(Step::Done(self.respond(content_type(track, delivery), CacheClass::Immutable, vec![Part::Bytes(bytes)])))
     }
 
     /// The blocks of these tracks for a segment; `None` when they have to be asked for first.
@@ -292,6 +334,7 @@ fn media_type(track: &Track) -> &'static str {
 
 fn content_type(track: &Track, delivery: Delivery) -> &'static str {
     match delivery.format() {
+        None if delivery == Delivery::WebvttFile => "text/vtt",
         Some(SegmentFormat::Cmaf) | None => media_type(track),
         Some(SegmentFormat::Ts) => "video/mp2t",
         Some(SegmentFormat::Aac) => "audio/aac",

@@ -17,6 +17,7 @@ pub mod response;
 pub mod route;
 pub mod segment;
 pub mod source;
+pub mod text;
 pub mod ts;
 
 pub use error::{Error, ErrorKind, Result};

@@ -11,3 +11,5 @@ pub mod ts;
 mod ts_audio;
 mod ts_order;
 mod ts_video;
+pub mod webvtt;
+pub mod wvtt;

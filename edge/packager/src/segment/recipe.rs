@@ -109,25 +109,6 @@ pub struct Fragment {
 }
 
 impl Recipe {
-    /// About how many bytes of memory it holds.
-    pub fn memory(&self) -> usize {
-        let stream = |s: &Stream| {
-            s.samples.len() * size_of::<Sample>() + s.annex_b.len() * 4 + s.reads.len() * size_of::<Read>()
-        };
-        let sections = self.sections.iter().map(|s| size_of::<Section>() + s.head.len() + 2 * size_of::<Share>());
-        let program = match &self.program {
-            Program::Plain | Program::Packed(_) => 0,
-            Program::Transport(t) => {
-                (t.video.len() + t.audio.len()) * size_of::<Unit>()
-                    + t.messages.iter().map(|m| m.len() + size_of::<Tag>()).sum::<usize>()
-                    + t.fragments.len() * size_of::<Fragment>()
-            }
-        };
-        size_of::<Self>() + self.streams.iter().map(stream).sum::<usize>() + sections.sum::<usize>() + program
-    }
-}
-
-impl Recipe {
     /// About how many bytes of memory it holds. An object that several reads name counts once for each run of them.
     pub fn memory(&self) -> usize {
         let streams = self.streams.iter().map(|stream| {
@@ -147,6 +128,15 @@ impl Recipe {
         });
         let sections =
             self.sections.iter().map(|s| size_of::<Section>() + s.head.len() + size_of_val(s.shares.as_slice()));
-        size_of::<Self>() + streams.sum::<usize>() + sections.sum::<usize>()
+        let program = match &self.program {
+            Program::Plain | Program::Packed(_) => 0,
+            Program::Transport(t) => {
+                size_of_val(t.video.as_slice())
+                    + size_of_val(t.audio.as_slice())
+                    + size_of_val(t.fragments.as_slice())
+                    + t.messages.iter().map(|m| m.len() + size_of::<Tag>()).sum::<usize>()
+            }
+        };
+        size_of::<Self>() + streams.sum::<usize>() + sections.sum::<usize>() + program
     }
 }

@@ -1,96 +1,42 @@
-//! DASH media presentation descriptions (ISO/IEC 23009-1, DASH-IF IOP).
+//! Adaptation sets (ISO/IEC 23009-1, 5.3.3; DASH-IF IOP).
 
 use std::io;
 
-use quick_xml::Writer;
 use quick_xml::events::BytesText;
 
-use crate::error::{Error, Result};
+use super::{Period, Xml, template};
 use crate::index::Track;
-use crate::index::head::{Audio, Video, VideoRange};
-use crate::media::presentation::{Item, Presentation, Rendition};
-use crate::media::segmenter::Segment;
-use crate::media::time::{Instant, gcd};
-
-/// Media type of an MPD (ISO/IEC 23009-1, Annex C).
-pub const CONTENT_TYPE: &str = "application/dash+xml";
+use crate::index::head::{Audio, Text, Video, VideoRange};
+use crate::media::delivery::Delivery;
+use crate::media::presentation::{Item, Presentation};
+use crate::media::time::gcd;
+use crate::route::{Resource, TrackFile};
+use crate::segment::emsg::ID3_SCHEME;
 
 const ROLE: &str = "urn:mpeg:dash:role:2011";
 
-type Xml = Writer<Vec<u8>>;
-
-/// The static MPD of a title.
-///
-/// # Errors
-/// `NotFound` when the selection leaves nothing of a title that has video.
-pub fn mpd(presentation: &Presentation) -> Result<String> {
-    let videos = presentation.videos()?;
-    let audios = presentation.audios();
-    let ends = videos.iter().map(|v| v.track).chain(audios.iter().map(|a| a.track));
-    let end = ends.map(|t| Instant { ticks: i64::try_from(t.end).unwrap_or(i64::MAX), timescale: t.timescale });
-    let end = end.max_by(|a, b| a.order(*b)).unwrap_or(Instant { ticks: 0, timescale: 1 });
-    let duration = seconds(end);
-    let buffer = format!("PT{}S", u64::from(presentation.configuration.segment_duration_seconds) * 2);
-
-    let mut xml = Writer::new_with_indent(Vec::with_capacity(4096), b' ', 2);
-    let write = xml
-        .create_element("MPD")
-        .with_attributes([
-            ("xmlns", "urn:mpeg:dash:schema:mpd:2011"),
-            ("profiles", "urn:mpeg:dash:profile:isoff-live:2011,urn:mpeg:dash:profile:cmaf:2019"),
-            ("type", "static"),
-            ("mediaPresentationDuration", duration.as_str()),
-            ("minBufferTime", buffer.as_str()),
-        ])
-        .write_inner_content(|xml| {
-            let period =
-                xml.create_element("Period").with_attributes([("id", "0"), ("start", "PT0S"), ("duration", &duration)]);
-            period.write_inner_content(|xml| {
-                let mut id = 0;
-                for set in group(videos, |a, b| family(a.track) == family(b.track) && a.media.range == b.media.range) {
-                    write_video(xml, presentation, &set, id)?;
-                    id += 1;
-                }
-                let described = |t: &Track| (t.language.clone(), t.label.clone(), t.role.clone());
-                for set in group(audios, |a, b| {
-                    family(a.track) == family(b.track)
-                        && described(a.track) == described(b.track)
-                        && a.media.hls_channels() == b.media.hls_channels()
-                }) {
-                    write_audio(xml, presentation, &set, id)?;
-                    id += 1;
-                }
-                Ok(())
-            })?;
-            Ok(())
-        });
-    write.map_err(|e| Error::internal(format!("writing the MPD: {e}")))?;
-    let body = String::from_utf8(xml.into_inner()).map_err(|e| Error::internal(format!("writing the MPD: {e}")))?;
-    Ok(format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{body}\n"))
+/// Where an adaptation set stands.
+pub(super) struct Place<'a> {
+    pub presentation: &'a Presentation,
+    pub period: &'a Period,
 }
 
-/// What must agree within an adaptation set: the codec without its profile and level.
-fn family(track: &Track) -> &str {
-    track.codec.split('.').next().unwrap_or_default()
-}
-
-/// Groups in order of first appearance.
-fn group<T>(items: Vec<T>, same: impl Fn(&T, &T) -> bool) -> Vec<Vec<T>> {
-    let mut sets: Vec<Vec<T>> = Vec::new();
-    for item in items {
-        match sets.iter_mut().find(|set| set.first().is_some_and(|first| same(first, &item))) {
-            Some(set) => set.push(item),
-            None => sets.push(vec![item]),
-        }
+impl Place<'_> {
+    fn same<M>(&self, a: &Item<'_, M>, b: &Item<'_, M>) -> bool {
+        template::same((a.track, a.rendition), (b.track, b.rendition), self.period)
     }
-    sets
-}
 
-/// `PT…S` with as many decimals as needed, at most six (no units above seconds, DASH-IF IOP).
-fn seconds(time: Instant) -> String {
-    let micros = time.in_timescale(1_000_000).max(0);
-    let text = format!("PT{}.{:06}", micros / 1_000_000, micros % 1_000_000);
-    format!("{}S", text.trim_end_matches('0').trim_end_matches('.'))
+    fn template<M>(&self, xml: &mut Xml, item: &Item<'_, M>) -> io::Result<()> {
+        template::write(xml, self.presentation, self.period, (item.track, item.rendition))
+    }
+
+    /// Says that segments carry ID3 tags.
+    fn events(&self, xml: &mut Xml, carries: bool) -> io::Result<()> {
+        if !carries || self.presentation.events().is_none() {
+            return Ok(());
+        }
+        descriptor(xml, "InbandEventStream", ID3_SCHEME, "")
+    }
 }
 
 fn ratio(across: u32, down: u32) -> String {
@@ -106,7 +52,7 @@ fn frame_rate((rate, scale): (u32, u32)) -> String {
     }
 }
 
-fn write_video(xml: &mut Xml, presentation: &Presentation, set: &[Item<'_, Video>], id: usize) -> io::Result<()> {
+pub(super) fn video(xml: &mut Xml, place: &Place<'_>, set: &[Item<'_, Video>], id: usize) -> io::Result<()> {
     let Some(first) = set.first() else { return Ok(()) };
     let (width, height) = first.shown();
     let mut attributes = vec![
@@ -131,12 +77,13 @@ fn write_video(xml: &mut Xml, presentation: &Presentation, set: &[Item<'_, Video
         if let Some(value) = transfer {
             descriptor(xml, "SupplementalProperty", "urn:mpeg:mpegB:cicp:TransferCharacteristics", value)?;
         }
+        place.events(xml, true)?;
         label(xml, first.track)?;
         write_captions(xml, set)?;
         write_role(xml, first.track)?;
-        let shared = set.iter().all(|v| same_timeline(v.track, v.rendition, first.track, first.rendition));
+        let shared = set.iter().all(|v| place.same(v, first));
         if shared {
-            write_template(xml, presentation, first.track, first.rendition)?;
+            place.template(xml, first)?;
         }
         for video in set {
             let attributes = [
@@ -153,7 +100,7 @@ fn write_video(xml: &mut Xml, presentation: &Presentation, set: &[Item<'_, Video
             if shared {
                 element.write_empty()?;
             } else {
-                element.write_inner_content(|xml| write_template(xml, presentation, video.track, video.rendition))?;
+                element.write_inner_content(|xml| place.template(xml, video))?;
             }
         }
         Ok(())
@@ -183,7 +130,7 @@ fn write_captions(xml: &mut Xml, set: &[Item<'_, Video>]) -> io::Result<()> {
     Ok(())
 }
 
-fn write_audio(xml: &mut Xml, presentation: &Presentation, set: &[Item<'_, Audio>], id: usize) -> io::Result<()> {
+pub(super) fn audio(xml: &mut Xml, place: &Place<'_>, set: &[Item<'_, Audio>], id: usize) -> io::Result<()> {
     let Some(first) = set.first() else { return Ok(()) };
     let mut attributes =
         vec![("id", id.to_string()), ("contentType", "audio".to_owned()), ("mimeType", "audio/mp4".to_owned())];
@@ -194,15 +141,16 @@ fn write_audio(xml: &mut Xml, presentation: &Presentation, set: &[Item<'_, Audio
     attributes.push(("startWithSAP", "1".to_owned()));
     let element = xml.create_element("AdaptationSet").with_attributes(attributes.iter().map(|(k, v)| (*k, v.as_str())));
     element.write_inner_content(|xml| {
+        place.events(xml, !place.presentation.head.tracks.iter().any(Track::is_video))?;
         label(xml, first.track)?;
         if first.track.role.as_deref() == Some("description") {
             // Audio description is an alternate with an accessibility purpose (DASH-IF IOP).
             descriptor(xml, "Accessibility", ROLE, "description")?;
         }
         write_role(xml, first.track)?;
-        let shared = set.iter().all(|a| same_timeline(a.track, a.rendition, first.track, first.rendition));
+        let shared = set.iter().all(|a| place.same(a, first));
         if shared {
-            write_template(xml, presentation, first.track, first.rendition)?;
+            place.template(xml, first)?;
         }
         for audio in set {
             let attributes = [
@@ -215,7 +163,7 @@ fn write_audio(xml: &mut Xml, presentation: &Presentation, set: &[Item<'_, Audio
                 xml.create_element("Representation").with_attributes(attributes.iter().map(|(k, v)| (*k, v.as_str())));
             element.write_inner_content(|xml| {
                 channels(xml, audio.media)?;
-                if shared { Ok(()) } else { write_template(xml, presentation, audio.track, audio.rendition) }
+                if shared { Ok(()) } else { place.template(xml, audio) }
             })?;
         }
         Ok(())
@@ -262,45 +210,53 @@ fn write_role(xml: &mut Xml, track: &Track) -> io::Result<()> {
     }
 }
 
-/// Whether one timeline serves both.
-fn same_timeline(a: &Track, ra: &Rendition, b: &Track, rb: &Rendition) -> bool {
-    let times = |s: &Segment| (s.start, s.end);
-    a.timescale == b.timescale && ra.segments.iter().map(times).eq(rb.segments.iter().map(times))
-}
-
-fn write_template(xml: &mut Xml, presentation: &Presentation, track: &Track, rendition: &Rendition) -> io::Result<()> {
-    let tag = presentation.tag;
-    let attributes = [
-        ("timescale", track.timescale.to_string()),
-        ("initialization", format!("{tag:016x}/$RepresentationID$/init.mp4")),
-        ("media", format!("{tag:016x}/$RepresentationID$/$Number$.m4s")),
-        ("startNumber", "1".to_owned()),
-    ];
-    let element =
-        xml.create_element("SegmentTemplate").with_attributes(attributes.iter().map(|(k, v)| (*k, v.as_str())));
+pub(super) fn text(xml: &mut Xml, place: &Place<'_>, item: &Item<'_, Text>, id: usize) -> io::Result<()> {
+    let track = item.track;
+    let file = item.rendition.delivery == Delivery::WebvttFile;
+    let codecs = if item.rendition.delivery == Delivery::Wvtt { "wvtt" } else { track.codec.as_str() };
+    let mime = if file { "text/vtt" } else { "application/mp4" };
+    let mut attributes =
+        vec![("id", id.to_string()), ("contentType", "text".to_owned()), ("mimeType", mime.to_owned())];
+    if let Some(language) = &track.language {
+        attributes.push(("lang", language.clone()));
+    }
+    if !file {
+        attributes.push(("segmentAlignment", "true".to_owned()));
+        attributes.push(("startWithSAP", "1".to_owned()));
+    }
+    let element = xml.create_element("AdaptationSet").with_attributes(attributes.iter().map(|(k, v)| (*k, v.as_str())));
     element.write_inner_content(|xml| {
-        xml.create_element("SegmentTimeline").write_inner_content(|xml| write_timeline(xml, &rendition.segments))?;
+        label(xml, track)?;
+        let sdh = track.role.as_deref() == Some("caption");
+        if sdh {
+            // For the hard of hearing (TV Anytime AudioPurposeCS, as DVB-DASH and DASH-IF IOP use it).
+            descriptor(xml, "Accessibility", "urn:tva:metadata:cs:AudioPurposeCS:2007", "2")?;
+        }
+        match (item.media.forced, track.role.as_deref()) {
+            (true, _) => descriptor(xml, "Role", ROLE, "forced-subtitle")?,
+            (false, Some(role)) => descriptor(xml, "Role", ROLE, role)?,
+            (false, None) => descriptor(xml, "Role", ROLE, "subtitle")?,
+        }
+        if track.default && !item.media.forced {
+            descriptor(xml, "Role", ROLE, "main")?;
+        }
+        let mut attributes =
+            vec![("id", track.name.to_string()), ("bandwidth", item.rendition.peak_bandwidth.max(1).to_string())];
+        if !file {
+            attributes.push(("codecs", codecs.to_owned()));
+        }
+        let element =
+            xml.create_element("Representation").with_attributes(attributes.iter().map(|(k, v)| (*k, v.as_str())));
+        element.write_inner_content(|xml| {
+            if !file {
+                return place.template(xml, item);
+            }
+            let tag = place.presentation.tag;
+            let url = Resource::Tagged { tag, track: track.name, file: TrackFile::Text }.to_string();
+            xml.create_element("BaseURL").write_text_content(BytesText::new(&url))?;
+            Ok(())
+        })?;
         Ok(())
     })?;
-    Ok(())
-}
-
-/// `S` elements: a time at the start, and one element for each run of equal durations.
-fn write_timeline(xml: &mut Xml, segments: &[Segment]) -> io::Result<()> {
-    let mut at = None;
-    for run in segments.chunk_by(|a, b| a.duration() == b.duration() && a.end == b.start) {
-        let (Some(first), Some(last)) = (run.first(), run.last()) else { continue };
-        let (t, d, r) = (first.start.to_string(), first.duration().to_string(), (run.len() - 1).to_string());
-        let mut attributes = Vec::with_capacity(3);
-        if at != Some(first.start) {
-            attributes.push(("t", t.as_str()));
-        }
-        attributes.push(("d", d.as_str()));
-        if run.len() > 1 {
-            attributes.push(("r", r.as_str()));
-        }
-        at = Some(last.end);
-        xml.create_element("S").with_attributes(attributes).write_empty()?;
-    }
     Ok(())
 }
