@@ -8,6 +8,7 @@ pub mod index;
 pub mod ingest;
 pub mod job;
 pub mod limits;
+pub mod m3u8;
 pub mod manifest;
 pub mod media;
 pub mod mp4;

@@ -66,3 +66,16 @@ pub const MAX_SEGMENT_BYTES: u64 = 4 << 30;
 pub const MAX_SEGMENT_EXTENTS: usize = 1 << 14;
 /// A gap in a source up to this size is read and dropped rather than asked for separately.
 pub const MAX_READ_GAP: u64 = 256 << 10;
+
+// Playlists as a source.
+
+/// A playlist: ten hours of two-second segments with long names and dates stay below 4 MiB.
+pub const MAX_PLAYLIST_BYTES: usize = 16 << 20;
+/// One line of a playlist: attribute lists with many ids stay below 4 KiB, signed URLs too.
+pub const MAX_PLAYLIST_LINE_BYTES: usize = 64 << 10;
+/// Segments of one media playlist: four days of two-second segments, and room.
+pub const MAX_PLAYLIST_SEGMENTS: usize = 1 << 18;
+/// Variants and renditions that a multivariant playlist lists, redundant ones included.
+pub const MAX_PLAYLIST_ENTRIES: usize = 512;
+/// Initialization sections of one media playlist: one for each discontinuity of a title with many breaks.
+pub const MAX_PLAYLIST_MAPS: usize = 4096;

@@ -6,10 +6,13 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use packager::config::{Asset, IndexObject, PackageType, PackagingConfiguration, SourceObject, StreamSelection};
+use packager::config::{
+    Asset, IndexObject, PackageType, PackagingConfiguration, SourceObject, StreamSelection, is_storage_path,
+};
 use packager::index::Head;
 use packager::ingest::{Description, IndexedAsset, Indexer, IngestStep, SourceFile};
 use packager::job::{Documents, Job, Step};
+use packager::m3u8::{Media, Multivariant};
 use packager::media::segmenter;
 use packager::response::{Part, Response};
 use packager::route::{Resource, Route, TrackFile};
@@ -73,6 +76,25 @@ pub fn route(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     if let Ok(route) = Route::parse(text) {
         assert_eq!(route.to_string(), text, "one resource, one URL");
+    }
+}
+
+/// Bytes as a playlist of either kind: whatever is read lies below the storage root and within every limit.
+pub fn playlist(data: &[u8]) {
+    if let Ok(playlist) = Multivariant::read("a/b/main.m3u8", data) {
+        let renditions = playlist.renditions.iter().filter_map(|r| r.path.as_ref());
+        for path in playlist.variants.iter().map(|v| &v.path).chain(renditions) {
+            assert!(is_storage_path(path), "{path:?}");
+        }
+    }
+    if let Ok(playlist) = Media::read("a/b/media.m3u8", data) {
+        assert!(!playlist.segments.is_empty());
+        let maps = playlist.maps.iter().map(|m| (&m.path, &m.range));
+        for (path, range) in playlist.segments.iter().map(|s| (&s.path, &s.range)).chain(maps) {
+            assert!(is_storage_path(path), "{path:?}");
+            assert!(range.as_ref().is_none_or(|r| r.start < r.end), "{range:?}");
+        }
+        assert!(playlist.segments.iter().all(|s| s.map.is_none_or(|m| m < playlist.maps.len())));
     }
 }
 
