@@ -9,6 +9,7 @@ pub mod ingest;
 pub mod job;
 pub mod limits;
 pub mod m3u8;
+pub mod make;
 pub mod manifest;
 pub mod media;
 pub mod mp4;

@@ -67,6 +67,11 @@ pub const MAX_SEGMENT_EXTENTS: usize = 1 << 14;
 /// A gap in a source up to this size is read and dropped rather than asked for separately.
 pub const MAX_READ_GAP: u64 = 256 << 10;
 
+/// Caption channels and services that one title can name: four and sixty-three.
+pub const MAX_CAPTION_SERVICES: usize = 67;
+/// Objects of a source that the samples between two cuts may lie in.
+pub const MAX_FRAGMENT_OBJECTS: usize = 1 << 12;
+
 // Playlists as a source.
 
 /// A playlist: ten hours of two-second segments with long names and dates stay below 4 MiB.
