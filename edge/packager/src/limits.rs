@@ -84,3 +84,5 @@ pub const MAX_PLAYLIST_SEGMENTS: usize = 1 << 18;
 pub const MAX_PLAYLIST_ENTRIES: usize = 512;
 /// Initialization sections of one media playlist: one for each discontinuity of a title with many breaks.
 pub const MAX_PLAYLIST_MAPS: usize = 4096;
+/// Segments of one asset over all of its media playlists: they are held in memory while it is indexed.
+pub const MAX_ASSET_SEGMENTS: usize = 1 << 20;

@@ -1,43 +1,79 @@
 //! From a plan and what its samples told to the bytes of an index.
 
+use super::hls::stream::Place;
 use super::plan::{self, Plan};
 use super::scan::Scanned;
-use super::{IndexedAsset, SourceFile, TrackSummary, language};
+use super::{Description, IndexedAsset, SourceFile, TrackSummary, language, places};
 use crate::codec;
 use crate::error::{Error, Result};
-use crate::index::block::{self, Extent, Sample};
-use crate::index::head::{Audio, Cut, Media, Storage, SyncLayout, Video};
+use crate::index::block;
+use crate::index::head::{Audio, CaptionService, Media, Storage, SyncLayout, Video};
 use crate::index::{Fragment, Head, Track};
 use crate::limits;
-use crate::media::sample;
 use crate::media::time::{Instant, gcd};
 
-/// Writes the index.
+/// What the index says of a track beyond the plan.
+#[derive(Debug)]
+pub struct Details<'a> {
+    /// Where its samples are.
+    pub storage: Storage,
+    /// The objects of its rendition, if it is in objects.
+    pub objects: Vec<block::Object>,
+    /// Where its samples are in a transport stream, if they are; a sample's offset is its number among them.
+    pub places: &'a [Place],
+    /// Language, label and role.
+    pub description: Description,
+    /// Whether manifests leave it out.
+    pub hidden: bool,
+    /// Whether it plays when the viewer has not chosen.
+    pub default: bool,
+    /// Of video: the ordinal of the audio that comes with it.
+    pub companion: Option<u16>,
+    /// Of video: what is said about caption channels.
+    pub captions: Vec<CaptionService>,
+    /// What its samples told.
+    pub scanned: Scanned,
+}
+
+impl Details<'_> {
+    /// A track of a media file.
+    pub fn of_file(source: usize, file: Option<&SourceFile>, scanned: Scanned) -> Self {
+        Self {
+            storage: Storage::File(source as u16),
+            objects: Vec::new(),
+            places: &[],
+            description: file.map(|f| f.description.clone()).unwrap_or_default(),
+            hidden: false,
+            default: false,
+            companion: None,
+            captions: Vec::new(),
+            scanned,
+        }
+    }
+}
+
+/// Writes the index. `files` are named in messages; there is one of `details` for each track of the plan.
 ///
 /// # Errors
 /// `Limit` when a track is scattered over too many places, or the index becomes too large.
 pub fn write(
     files: &[SourceFile],
     plan: &Plan,
-    scanned: Vec<Scanned>,
+    details: Vec<Details<'_>>,
     warnings: &mut Vec<String>,
 ) -> Result<IndexedAsset> {
-    let mut head =
-        Head { cuts: plan.seconds.iter().map(|s| Cut { second: *s, ..Cut::default() }).collect(), tracks: Vec::new() };
+    let mut head = Head { cuts: plan.cuts.clone(), tracks: Vec::new() };
     let mut blocks = Vec::new();
-    for (track, scanned) in plan.tracks.iter().zip(scanned) {
-        let file = files.get(track.source);
-        if scanned.broken > 0 {
+    for (track, details) in plan.tracks.iter().zip(details) {
+        let file = files.get(track.source).map_or("", |f| f.path.as_str());
+        if details.scanned.broken > 0 {
             warnings.push(format!(
-                "{}: track {}: the headers of {} slices or frames could not be read; they would stay clear under encryption",
-                file.map_or("", |f| f.path.as_str()),
-                track.media.id,
-                scanned.broken
+                "{file}: track {}: the headers of {} slices or frames could not be read; they would stay clear under encryption",
+                track.media.id, details.scanned.broken
             ));
         }
-        let mut written = describe(track, file, &scanned);
-        write_blocks(&mut written, track, scanned, &mut blocks)
-            .map_err(|e| e.context(file.map_or("", |f| f.path.as_str())))?;
+        let mut written = describe(track, &details);
+        write_blocks(&mut written, track, &details, &mut blocks).map_err(|e| e.context(file))?;
         head.tracks.push(written);
     }
     mark_periods(&mut head);
@@ -82,13 +118,13 @@ fn check_durations(plan: &Plan, warnings: &mut Vec<String>) {
 }
 
 /// Everything of a track but its fragments.
-fn describe(track: &plan::Track, file: Option<&SourceFile>, scanned: &Scanned) -> Track {
+fn describe(track: &plan::Track, details: &Details<'_>) -> Track {
     let samples = &track.media.samples;
     let first_duration = samples.first().map_or(0, |s| s.duration);
     let constant = samples.iter().all(|s| s.duration == first_duration);
     let unit = samples.iter().fold(0, |unit, s| gcd(gcd(unit, s.duration), s.composition_offset.unsigned_abs())).max(1);
     let config = track.entries.first().map(|(_, config)| config);
-    let description = file.map(|f| f.description.clone()).unwrap_or_default();
+    let description = details.description.clone();
     let language = description.language.as_deref().or(track.media.language.as_deref()).and_then(language::tag);
     let label = description
         .label
@@ -98,7 +134,7 @@ fn describe(track: &plan::Track, file: Option<&SourceFile>, scanned: &Scanned) -
     let supplemental = config.and_then(codec::Config::video).and_then(|v| v.supplemental_codecs.clone());
     Track {
         name: track.name,
-        storage: Storage::File(track.source as u16),
+        storage: details.storage.clone(),
         timescale: track.media.timescale,
         unit,
         edit_media_time: track.edit_media_time,
@@ -107,12 +143,12 @@ fn describe(track: &plan::Track, file: Option<&SourceFile>, scanned: &Scanned) -
         composition: samples.iter().any(|s| s.composition_offset != 0),
         sync: sync_layout(track),
         closed: track.closed,
-        stretches: !scanned.counts.is_empty(),
+        stretches: !details.scanned.counts.is_empty(),
         annex_b: false,
         transport: false,
         stored: None,
-        hidden: false,
-        default: false,
+        hidden: details.hidden,
+        default: details.default,
         sample_entries: track.entries.iter().map(|(entry, _)| entry.bytes.clone()).collect(),
         codec: config.map(|c| c.codecs.clone()).unwrap_or_default(),
         supplemental_codec: supplemental,
@@ -122,13 +158,13 @@ fn describe(track: &plan::Track, file: Option<&SourceFile>, scanned: &Scanned) -
         role: description.role,
         average_bitrate: bit_rate(bytes, seconds_end, track.media.timescale),
         peak_bitrate: 0,
-        media: describe_media(track, config, scanned),
+        media: describe_media(track, config, details),
         fragments: Vec::with_capacity(track.cuts.len()),
         pieces: Vec::new(),
     }
 }
 
-fn describe_media(track: &plan::Track, config: Option<&codec::Config>, scanned: &Scanned) -> Media {
+fn describe_media(track: &plan::Track, config: Option<&codec::Config>, details: &Details<'_>) -> Media {
     if let Some(video) = config.and_then(codec::Config::video) {
         return Media::Video(Video {
             width: video.width,
@@ -137,10 +173,10 @@ fn describe_media(track: &plan::Track, config: Option<&codec::Config>, scanned: 
             matrix: track.media.matrix,
             frame_rate: frame_rate(track),
             range: video.range,
-            cea608: scanned.cea608.clone(),
-            cea708: scanned.cea708.clone(),
-            captions: Vec::new(),
-            companion: None,
+            cea608: details.scanned.cea608.clone(),
+            cea708: details.scanned.cea708.clone(),
+            captions: details.captions.clone(),
+            companion: details.companion,
         });
     }
     let audio = config.and_then(codec::Config::audio);
@@ -188,22 +224,25 @@ fn bit_rate(bytes: u64, ticks: u64, timescale: u32) -> u64 {
     u64::try_from(bits / u128::from(ticks.max(1))).unwrap_or(u64::MAX)
 }
 
-fn write_blocks(written: &mut Track, track: &plan::Track, scanned: Scanned, out: &mut Vec<u8>) -> Result<()> {
+fn write_blocks(written: &mut Track, track: &plan::Track, details: &Details<'_>, out: &mut Vec<u8>) -> Result<()> {
     let samples = &track.media.samples;
     let mut time = track.decode_time;
+    let scanned = &details.scanned;
     let mut stretches = scanned.stretches.as_slice();
     let mut source = block::Source::default();
     let ends = track.cuts.iter().skip(1).copied().chain([samples.len()]);
     for (&first, end) in track.cuts.iter().zip(ends) {
         let own = samples.get(first..end).unwrap_or_default();
-        fill(&mut source, own);
-        if source.block.extents.len() > limits::MAX_SEGMENT_EXTENTS {
+        places::fill(&mut source.block, own, details);
+        let count = source.block.extents.len().max(source.block.packets.len());
+        let objects = source.block.objects.len();
+        if count > limits::MAX_SEGMENT_EXTENTS || objects > limits::MAX_FRAGMENT_OBJECTS {
             return Err(Error::limit(format!(
-                "track {}: samples {} to {end} lie in {} places, more than {}",
+                "track {}: samples {} to {end} lie in {count} places of {objects} objects, more than {} or {}",
                 track.media.id,
                 first + 1,
-                source.block.extents.len(),
-                limits::MAX_SEGMENT_EXTENTS
+                limits::MAX_SEGMENT_EXTENTS,
+                limits::MAX_FRAGMENT_OBJECTS
             )));
         }
         source.stretch_counts.clear();
@@ -234,28 +273,6 @@ fn write_blocks(written: &mut Track, track: &plan::Track, scanned: Scanned, out:
     }
     written.peak_bitrate = peak(written, time);
     Ok(())
-}
-
-fn fill(source: &mut block::Source, own: &[sample::Sample]) {
-    let source = &mut source.block;
-    source.samples.clear();
-    source.extents.clear();
-    for sample in own {
-        source.samples.push(Sample {
-            size: sample.size,
-            duration: sample.duration,
-            composition_offset: sample.composition_offset,
-            sync: sample.sync,
-        });
-        let range = sample.offset..sample.offset + u64::from(sample.size);
-        match source.extents.last_mut() {
-            Some(last) if last.range.end == range.start => {
-                last.range.end = range.end;
-                last.samples += 1;
-            }
-            _ => source.extents.push(Extent { range, samples: 1 }),
-        }
-    }
 }
 
 /// Most bits a second between two cuts that are at least half a second apart.

@@ -28,6 +28,29 @@ pub struct Scanned {
     pub cea708: Vec<u8>,
 }
 
+impl Scanned {
+    /// Forgets the first samples, which turned out not to be presented.
+    pub fn drop_first(&mut self, samples: usize) {
+        let samples = samples.min(self.counts.len());
+        let stretches = self.counts.drain(..samples).map(|c| c as usize).sum::<usize>();
+        self.stretches.drain(..stretches.min(self.stretches.len()));
+    }
+
+    /// Takes over what the scanners of a track gathered over all of its samples.
+    pub fn close(&mut self, scanners: &[Scanner]) {
+        for scanner in scanners {
+            let captions = scanner.captions();
+            self.broken = self.broken.saturating_add(scanner.broken());
+            self.cea608.extend(captions.channels());
+            self.cea708.extend(captions.services());
+        }
+        for numbers in [&mut self.cea608, &mut self.cea708] {
+            numbers.sort_unstable();
+            numbers.dedup();
+        }
+    }
+}
+
 /// The pass over the samples.
 #[derive(Debug)]
 pub struct Scan {
@@ -122,16 +145,8 @@ impl Scan {
 
     /// Ends the current track: what its scanners know now is all there is.
     fn leave(&mut self) {
-        let Some(scanned) = self.scanned.get_mut(self.track) else { return };
-        for scanner in &self.scanners {
-            let captions = scanner.captions();
-            scanned.broken = scanned.broken.saturating_add(scanner.broken());
-            scanned.cea608.extend(captions.channels());
-            scanned.cea708.extend(captions.services());
-        }
-        for numbers in [&mut scanned.cea608, &mut scanned.cea708] {
-            numbers.sort_unstable();
-            numbers.dedup();
+        if let Some(scanned) = self.scanned.get_mut(self.track) {
+            scanned.close(&self.scanners);
         }
     }
 

@@ -1,5 +1,6 @@
 //! The objects of an HLS rendition: where they stand in one space of bytes, and what they hold.
 
+use core::fmt;
 use std::collections::HashMap;
 
 use crate::mp4::boxes::FourCc;
@@ -66,10 +67,20 @@ pub enum Container {
     PackedAudio,
 }
 
+impl fmt::Display for Container {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Transport => "a transport stream",
+            Self::Fragments => "made of boxes (MP4)",
+            Self::Webvtt => "WebVTT",
+            Self::PackedAudio => "packed audio (an elementary stream)",
+        })
+    }
+}
+
 /// Box types that begin a segment or an initialization section.
-const FIRST_BOXES: [&[u8; 4]; 12] = [
-    b"ftyp", b"styp", b"moov", b"moof", b"sidx", b"ssix", b"emsg", b"prft", b"free", b"skip", b"mdat", b"uuid",
-];
+const FIRST_BOXES: [&[u8; 4]; 12] =
+    [b"ftyp", b"styp", b"moov", b"moof", b"sidx", b"ssix", b"emsg", b"prft", b"free", b"skip", b"mdat", b"uuid"];
 
 impl Container {
     /// How many bytes have to be looked at.

@@ -177,7 +177,10 @@ impl FragmentReader {
         };
         if let Some(limit) = whole {
             if size > limit {
-                return Err(Error::limit(format!("{} at byte {}: box size {size} is above {limit}", header.kind, self.at)));
+                return Err(Error::limit(format!(
+                    "{} at byte {}: box size {size} is above {limit}",
+                    header.kind, self.at
+                )));
             }
             // Samples come out before the fragment after them is read.
             let waiting = header.kind.0 == *b"moof" && !self.queue.is_empty();
@@ -226,9 +229,11 @@ fn read_movie<'a>(moov: &Box<'_>) -> Result<(Vec<TrackExtends>, Found<'a>)> {
     }
     let mut warnings: Vec<String> =
         movie.broken_tracks.iter().map(|reason| format!("a track was left out: {reason}")).collect();
-    warnings.extend(movie.other_tracks.iter().map(|(id, handler)| {
-        format!("track {id} was left out: its handler {handler} is neither sound nor picture")
-    }));
+    warnings.extend(
+        movie.other_tracks.iter().map(|(id, handler)| {
+            format!("track {id} was left out: its handler {handler} is neither sound nor picture")
+        }),
+    );
     let tracks = movie.tracks.into_iter().map(|t| SourceTrack::new(t, movie.timescale, Vec::new()));
     Ok((movie.extends, Found::Movie { tracks: tracks.collect(), warnings }))
 }

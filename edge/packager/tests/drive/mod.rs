@@ -12,10 +12,11 @@ use packager::config::{
     is_storage_path,
 };
 use packager::index::Head;
+use packager::ingest::hls::{Answer, HlsStep, PlaylistIndexer, Read};
 use packager::ingest::{Description, IndexedAsset, Indexer, IngestStep, SourceFile};
 use packager::job::{Documents, Job, Step};
-use packager::make::{Maker, Progress};
 use packager::m3u8::{Media, Multivariant};
+use packager::make::{Maker, Progress};
 use packager::media::segmenter;
 use packager::response::{Part, Response};
 use packager::route::{Resource, Route, SegmentFormat, TrackFile};
@@ -140,6 +141,41 @@ pub fn ingest(files: &[&[u8]]) -> Option<IndexedAsset> {
             IngestStep::Done(indexed) => return Some(indexed),
         }
         assert!((0.0..=1.0).contains(&indexer.progress()));
+    }
+    panic!("the indexer does not come to an end");
+}
+
+/// Runs an indexer of a playlist over objects in memory, with `read` as the storage. Reads are answered in an order that
+/// is not that of asking.
+pub fn ingest_playlist(
+    path: &str,
+    read: impl Fn(&str) -> Option<(Bytes, Option<String>)>,
+) -> packager::Result<IndexedAsset> {
+    let mut indexer = PlaylistIndexer::new(path.into())?;
+    let mut waiting: Vec<Read> = Vec::new();
+    for _ in 0..1_000_000 {
+        match indexer.step()? {
+            HlsStep::Read(reads) => waiting.extend(reads),
+            HlsStep::Done(indexed) => {
+                assert!(waiting.is_empty(), "all reads were waited for");
+                assert_eq!(indexer.progress().fraction, 1.0);
+                return Ok(indexed);
+            }
+        }
+        let read_next = waiting.pop().expect("something is asked for, or all is done");
+        let answer = match read(&read_next.path) {
+            None => Answer::NotFound,
+            Some((_, etag)) if read_next.etag.is_some() && read_next.etag != etag => Answer::Changed,
+            Some((object, etag)) => {
+                assert!(read_next.start < object.len().max(1) as u64 && read_next.bytes > 0, "{read_next:?}");
+                let end = object.len().min((read_next.start + read_next.bytes) as usize);
+                let bytes = object.slice(read_next.start as usize..end);
+                Answer::Object { bytes, object_bytes: object.len() as u64, etag }
+            }
+        };
+        indexer.supply(read_next.id, answer)?;
+        let progress = indexer.progress();
+        assert!((0.0..=1.0).contains(&progress.fraction) && progress.segments_done <= progress.segments_total);
     }
     panic!("the indexer does not come to an end");
 }

@@ -1,8 +1,11 @@
 //! A track of a rendition while it is read: its samples one after the other, in parts of unbroken time.
 
+use core::ops::Range;
+
 use crate::codec::{Config, Scanner, Subsample};
 use crate::error::{Error, Result};
 use crate::index::block::Stretch;
+use crate::index::head::ElementaryStream;
 use crate::ingest::plan;
 use crate::ingest::scan::Scanned;
 use crate::limits;
@@ -39,6 +42,28 @@ pub struct SegmentStart {
     pub sample: usize,
 }
 
+/// How the samples of a track lie in a transport stream.
+#[derive(Debug)]
+pub struct Transport {
+    /// What has to be taken apart.
+    pub stream: ElementaryStream,
+    /// One for each sample.
+    pub places: Vec<Place>,
+}
+
+/// Where a sample lies in a transport stream.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// Packet identifier.
+    pub pid: u16,
+    /// Whole packets in the space of the rendition's objects.
+    pub packets: Range<u64>,
+    /// Bytes of the elementary stream from the first payload to the sample.
+    pub skip: u32,
+    /// Whether it follows the sample before it with nothing in between.
+    pub follows: bool,
+}
+
 /// A track while it is read.
 #[derive(Debug)]
 pub struct Stream {
@@ -54,6 +79,8 @@ pub struct Stream {
     pub parts: Vec<Part>,
     /// In order; segments without a sample of the track have none.
     pub starts: Vec<SegmentStart>,
+    /// How the samples lie in a transport stream, if they do; the offset of a sample is the number of its place then.
+    pub transport: Option<Transport>,
     /// What looks wrong, for people; each kind once.
     pub warnings: Vec<String>,
     repaired: usize,
@@ -88,6 +115,7 @@ impl Stream {
             scanned: Scanned::default(),
             parts: Vec::new(),
             starts: Vec::new(),
+            transport: None,
             warnings: Vec::new(),
             repaired: 0,
             discontinuity: 0,
@@ -107,16 +135,17 @@ impl Stream {
     /// The number of a sample entry, from 1; a new one gets the next.
     ///
     /// # Errors
-    /// `Unsupported` for encrypted media and codecs that are not handled, `Limit` with too many entries.
-    pub fn entry(&mut self, entry: &OwnedEntry) -> Result<u32> {
+    /// What refuses the track: a codec that is not handled; or the asset: encryption, too many entries.
+    pub fn entry(&mut self, entry: &OwnedEntry) -> Result<u32, plan::Refusal> {
         let known = self.media.sample_entries.iter().position(|e| e.bytes == entry.bytes);
         if let Some(number) = known {
             return Ok(number as u32 + 1);
         }
         if self.configs.len() >= limits::MAX_SAMPLE_ENTRIES {
-            return Err(Error::limit(format!("samples use more than {} sample entries", limits::MAX_SAMPLE_ENTRIES)));
+            let message = format!("samples use more than {} sample entries", limits::MAX_SAMPLE_ENTRIES);
+            return Err(plan::Refusal::Asset(Error::limit(message)));
         }
-        let config = plan::read_entry(self.media.handler, entry).map_err(plan::Refusal::into_error)?;
+        let config = plan::read_entry(self.media.handler, entry)?;
         self.scanners.push(Scanner::new(&config));
         self.configs.push(config);
         self.media.sample_entries.push(entry.clone());
@@ -228,12 +257,15 @@ impl Stream {
     pub fn finish(&mut self) {
         self.scanned.close(&self.scanners);
         if self.repaired > 0 {
-            self.warnings.push(format!("the decoding times of {} samples went back; they were repaired", self.repaired));
+            self.warnings
+                .push(format!("the decoding times of {} samples went back; they were repaired", self.repaired));
         }
-        self.last_durations();
+        if self.is_video() && self.transport.is_some() {
+            self.last_durations();
+        }
     }
 
-    /// Gives the last sample of each part the usual duration.
+    /// Gives the last sample of each part the usual duration: transport streams do not say how long a picture lasts.
     fn last_durations(&mut self) {
         let starts: Vec<usize> = self.parts.iter().map(|p| p.first).collect();
         let ends = starts.iter().skip(1).copied().chain([self.media.samples.len()]);
@@ -245,14 +277,6 @@ impl Stream {
                 last.duration = usual_duration(rest);
             }
         }
-    }
-
-    /// Decoding time at which a part ends when it begins at 0.
-    pub fn part_length(&self, part: usize) -> i64 {
-        let first = self.parts.get(part).map_or(0, |p| p.first);
-        let end = self.parts.get(part + 1).map_or(self.media.samples.len(), |p| p.first);
-        let samples = self.media.samples.get(first..end).unwrap_or_default();
-        samples.iter().map(|s| i64::from(s.duration)).sum()
     }
 }
 

@@ -1,0 +1,131 @@
+//! What the segments of a rendition hold: it is found out from the first one, and the others have to be alike.
+
+use core::ops::Range;
+
+use super::cmaf::Fragments;
+use super::stream::Stream;
+use crate::error::{Error, Result};
+use crate::source::hls::Container;
+
+/// A segment, or an initialization section, that begins.
+#[derive(Clone, Debug)]
+pub struct Segment {
+    /// Its number among the segments of the rendition.
+    pub number: usize,
+    /// Where its object stands in the space of the rendition.
+    pub base: u64,
+    /// Which bytes of the object it is.
+    pub range: Range<u64>,
+    /// EXT-X-DISCONTINUITY tags up to it.
+    pub discontinuity: u32,
+    /// Whether the playlist gives it an initialization section.
+    pub has_map: bool,
+    /// Whether it is an initialization section itself.
+    pub initialization: bool,
+}
+
+/// The content of a rendition.
+#[derive(Debug, Default)]
+pub enum Content {
+    /// Nothing was read yet; holes that were announced so far, in microseconds.
+    #[default]
+    Unknown,
+    /// Movie fragments.
+    Fragments(Box<Fragments>),
+}
+
+impl Content {
+    fn container(&self) -> Option<Container> {
+        match self {
+            Self::Unknown => None,
+            Self::Fragments(_) => Some(Container::Fragments),
+        }
+    }
+
+    /// A segment begins with these bytes, which are pushed next.
+    ///
+    /// # Errors
+    /// `BadSource` or `Unsupported` when they are not of a container that can be read, or of another one than before.
+    pub fn begin(&mut self, segment: Segment, first: &[u8]) -> Result<()> {
+        let container = Container::of(first).map_err(|what| Error::bad_source(format!("it is {what}")))?;
+        if segment.has_map && container != Container::Fragments {
+            return Err(Error::bad_source(format!("it is {container}, although the playlist has EXT-X-MAP")));
+        }
+        match self.container() {
+            None => {
+                *self = match container {
+                    Container::Fragments => Self::Fragments(Box::default()),
+                    other => return Err(Error::unsupported(format!("it is {other}, which cannot be read"))),
+                }
+            }
+            Some(before) if before != container => {
+                return Err(Error::bad_source(format!("it is {container}, the segments before it are {before}")));
+            }
+            Some(_) => {}
+        }
+        match self {
+            Self::Unknown => {}
+            Self::Fragments(fragments) => fragments.begin(segment),
+        }
+        Ok(())
+    }
+
+    /// Brings the next bytes of the segment.
+    ///
+    /// # Errors
+    /// What the container refuses.
+    pub fn push(&mut self, bytes: &[u8]) -> Result<()> {
+        match self {
+            Self::Unknown => Ok(()),
+            Self::Fragments(fragments) => fragments.push(bytes),
+        }
+    }
+
+    /// The segment is complete.
+    ///
+    /// # Errors
+    /// `BadSource` when it is cut off.
+    pub fn finish_segment(&mut self) -> Result<()> {
+        match self {
+            Self::Unknown => Ok(()),
+            Self::Fragments(fragments) => fragments.finish_segment(),
+        }
+    }
+
+    /// Media of this many microseconds are missing.
+    pub fn expect_hole(&mut self, micros: u64) {
+        self.streams_mut().iter_mut().for_each(|s| s.expect_hole(micros));
+    }
+
+    /// The tracks.
+    pub fn streams(&self) -> &[Stream] {
+        match self {
+            Self::Unknown => &[],
+            Self::Fragments(fragments) => &fragments.streams,
+        }
+    }
+
+    /// The tracks, to be changed.
+    pub fn streams_mut(&mut self) -> &mut [Stream] {
+        match self {
+            Self::Unknown => &mut [],
+            Self::Fragments(fragments) => &mut fragments.streams,
+        }
+    }
+
+    /// The tracks, to be kept.
+    pub fn take_streams(&mut self) -> Vec<Stream> {
+        match self {
+            Self::Unknown => Vec::new(),
+            Self::Fragments(fragments) => core::mem::take(&mut fragments.streams),
+        }
+    }
+
+    /// What looks wrong, for people.
+    pub fn take_warnings(&mut self) -> Vec<String> {
+        match self {
+            Self::Unknown => Vec::new(),
+            Self::Fragments(fragments) => core::mem::take(&mut fragments.warnings),
+        }
+    }
+}
