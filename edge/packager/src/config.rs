@@ -29,6 +29,13 @@ pub const MEDIA_PATH: &str = "/origin/v1/media/";
 /// Path of the control plane, followed by an index's name, that answers bytes of a sidecar index with Range.
 pub const INDEX_PATH: &str = "/origin/v1/indexes/";
 
+/// Request header of a read of media: the asset that it is for, as the part of [`asset_key`] after the kind. What is found
+/// to be wrong with the object is then noted on it.
+pub const ASSET_HEADER: &str = "edgepack-asset";
+
+/// Request header of a read of media: the length in bytes that the object had when it was indexed.
+pub const BYTES_HEADER: &str = "edgepack-bytes";
+
 /// Which output a packaging configuration makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
@@ -203,6 +210,13 @@ pub struct SourceObject {
     /// Entity tag of the storage when it was indexed, if it has one. A changed tag means that the index is stale.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub etag: Option<String>,
+}
+
+impl SourceObject {
+    /// About how many bytes of memory it holds.
+    pub fn memory(&self) -> usize {
+        size_of::<Self>() + self.path.len() + self.etag.as_ref().map_or(0, String::len)
+    }
 }
 
 /// A playable asset.

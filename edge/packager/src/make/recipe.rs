@@ -74,3 +74,27 @@ pub enum Program {
     /// One stream: after the head of a section, its samples one after the other.
     Plain,
 }
+
+impl Recipe {
+    /// About how many bytes of memory it holds. An object that several reads name counts once for each run of them.
+    pub fn memory(&self) -> usize {
+        let streams = self.streams.iter().map(|stream| {
+            let mut objects = 0;
+            let mut last: Option<&Arc<SourceObject>> = None;
+            for read in &stream.reads {
+                if !last.is_some_and(|last| Arc::ptr_eq(last, &read.object)) {
+                    objects += read.object.memory();
+                }
+                last = Some(&read.object);
+            }
+            size_of::<Stream>()
+                + objects
+                + size_of_val(stream.reads.as_slice())
+                + size_of_val(stream.samples.as_slice())
+                + size_of_val(stream.annex_b.as_slice())
+        });
+        let sections =
+            self.sections.iter().map(|s| size_of::<Section>() + s.head.len() + size_of_val(s.shares.as_slice()));
+        size_of::<Self>() + streams.sum::<usize>() + sections.sum::<usize>()
+    }
+}
