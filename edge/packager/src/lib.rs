@@ -17,5 +17,6 @@ pub mod response;
 pub mod route;
 pub mod segment;
 pub mod source;
+pub mod text;
 
 pub use error::{Error, ErrorKind, Result};

@@ -4,3 +4,5 @@ pub mod emsg;
 pub mod fmp4;
 pub mod gather;
 pub mod init;
+pub mod webvtt;
+pub mod wvtt;
