@@ -3,6 +3,7 @@
 use super::hls::stream::Place;
 use super::plan::{self, Plan};
 use super::scan::Scanned;
+use super::subtitles::Subtitles;
 use super::{Description, IndexedAsset, SourceFile, TrackSummary, language, places};
 use crate::codec;
 use crate::error::{Error, Result};
@@ -21,12 +22,10 @@ pub struct Details<'a> {
     pub objects: Vec<block::Object>,
     /// Where its samples are in a transport stream, if they are; a sample's offset is its number among them.
     pub places: &'a [Place],
-    /// Language, label and role.
+    /// Language, label, role and default.
     pub description: Description,
     /// Whether manifests leave it out.
     pub hidden: bool,
-    /// Whether it plays when the viewer has not chosen.
-    pub default: bool,
     /// Of video: the ordinal of the audio that comes with it.
     pub companion: Option<u16>,
     /// Of video: what is said about caption channels.
@@ -44,7 +43,6 @@ impl Details<'_> {
             places: &[],
             description: file.map(|f| f.description.clone()).unwrap_or_default(),
             hidden: false,
-            default: false,
             companion: None,
             captions: Vec::new(),
             scanned,
@@ -52,16 +50,25 @@ impl Details<'_> {
     }
 }
 
-/// Writes the index. `files` are named in messages; there is one of `details` for each track of the plan.
+/// What an index is written from.
+#[derive(Debug)]
+pub struct Contents<'a> {
+    /// For messages.
+    pub files: &'a [SourceFile],
+    /// The tracks of sound and picture.
+    pub plan: &'a Plan,
+    /// One for each track of the plan.
+    pub details: Vec<Details<'a>>,
+    /// The tracks of subtitles.
+    pub subtitles: Vec<Subtitles>,
+}
+
+/// Writes the index.
 ///
 /// # Errors
 /// `Limit` when a track is scattered over too many places, or the index becomes too large.
-pub fn write(
-    files: &[SourceFile],
-    plan: &Plan,
-    details: Vec<Details<'_>>,
-    warnings: &mut Vec<String>,
-) -> Result<IndexedAsset> {
+pub fn write(contents: Contents<'_>, warnings: &mut Vec<String>) -> Result<IndexedAsset> {
+    let Contents { files, plan, details, subtitles } = contents;
     let mut head = Head { cuts: plan.cuts.clone(), tracks: Vec::new() };
     let mut blocks = Vec::new();
     for (track, details) in plan.tracks.iter().zip(details) {
@@ -78,13 +85,20 @@ pub fn write(
     }
     mark_periods(&mut head);
     check_durations(plan, warnings);
+    for (ordinal, track) in subtitles.into_iter().enumerate() {
+        head.tracks.push(track.write(ordinal as u16, plan, &mut blocks)?);
+    }
+    if head.tracks.len() > limits::MAX_TRACKS {
+        return Err(Error::limit(format!("{} tracks are more than {}", head.tracks.len(), limits::MAX_TRACKS)));
+    }
     let mut index = head.write();
     let head_bytes = index.len() as u64;
     if head_bytes > limits::MAX_HEAD_BYTES || head_bytes + blocks.len() as u64 > limits::MAX_INDEX_BYTES {
         return Err(Error::limit(format!("the index would have {} bytes", head_bytes + blocks.len() as u64)));
     }
     index.append(&mut blocks);
-    let ends = head.tracks.iter().map(|t| Instant { ticks: t.end as i64, timescale: t.timescale }.in_timescale(1000));
+    let media = head.tracks.iter().filter(|t| t.storage != Storage::Index);
+    let ends = media.map(|t| Instant { ticks: t.end as i64, timescale: t.timescale }.in_timescale(1000));
     let duration_ms = ends.max().unwrap_or(0).unsigned_abs();
     let tracks = head.tracks.iter().map(summarise).collect();
     Ok(IndexedAsset { index, head_bytes, duration_ms, tracks, warnings: Vec::new() })
@@ -148,7 +162,7 @@ fn describe(track: &plan::Track, details: &Details<'_>) -> Track {
         transport: false,
         stored: None,
         hidden: details.hidden,
-        default: details.default,
+        default: description.default,
         sample_entries: track.entries.iter().map(|(entry, _)| entry.bytes.clone()).collect(),
         codec: config.map(|c| c.codecs.clone()).unwrap_or_default(),
         supplemental_codec: supplemental,
@@ -219,7 +233,7 @@ fn sync_layout(track: &plan::Track) -> SyncLayout {
 }
 
 /// Bits a second.
-fn bit_rate(bytes: u64, ticks: u64, timescale: u32) -> u64 {
+pub fn bit_rate(bytes: u64, ticks: u64, timescale: u32) -> u64 {
     let bits = u128::from(bytes) * 8 * u128::from(timescale);
     u64::try_from(bits / u128::from(ticks.max(1))).unwrap_or(u64::MAX)
 }
@@ -276,7 +290,7 @@ fn write_blocks(written: &mut Track, track: &plan::Track, details: &Details<'_>,
 }
 
 /// Most bits a second between two cuts that are at least half a second apart.
-fn peak(track: &Track, end: u64) -> u64 {
+pub fn peak(track: &Track, end: u64) -> u64 {
     let ends = track.fragments.iter().skip(1).map(|f| f.decode_time).chain([end]);
     let rates =
         track.fragments.iter().zip(ends).filter(|(f, end)| (end - f.decode_time) * 2 >= u64::from(track.timescale));

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::source::mp4::{FileReader, SourceTrack};
-use assemble::Details;
+use assemble::{Contents, Details};
 use scan::Scan;
 
 mod assemble;
@@ -16,6 +16,7 @@ mod language;
 mod places;
 mod plan;
 mod scan;
+mod subtitles;
 
 /// What an operator says about a source.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -221,7 +222,9 @@ impl Indexer {
         let mut warnings = core::mem::take(&mut self.warnings);
         let details = plan.tracks.iter().zip(scanned);
         let details = details.map(|(t, scanned)| Details::of_file(t.source, self.files.get(t.source), scanned));
-        let mut asset = assemble::write(&self.files, &plan, details.collect(), &mut warnings)?;
+        let contents =
+            Contents { files: &self.files, plan: &plan, details: details.collect(), subtitles: Vec::new() };
+        let mut asset = assemble::write(contents, &mut warnings)?;
         asset.warnings = limit_warnings(warnings);
         Ok(asset)
     }

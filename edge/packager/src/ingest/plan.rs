@@ -52,6 +52,8 @@ pub struct Plan {
     pub tracks: Vec<Track>,
     /// Where they can be cut; periods are not marked yet.
     pub cuts: Vec<head::Cut>,
+    /// When the cuts are presented.
+    pub times: Vec<Instant>,
 }
 
 /// Makes the plan of an asset of media files.
@@ -60,9 +62,9 @@ pub struct Plan {
 /// `Unsupported` when nothing is left to play or a track is encrypted, `BadSource` when the ladder cannot be cut.
 pub fn make(files: &[SourceFile], media: Vec<(usize, SourceTrack)>, warnings: &mut Vec<String>) -> Result<Plan> {
     let mut tracks = present(files, media, warnings)?;
-    let seconds = cut(&mut tracks, files, warnings)?;
+    let (seconds, times) = cut(&mut tracks, files, warnings)?;
     let cuts = seconds.into_iter().map(|second| head::Cut { second, ..head::Cut::default() });
-    Plan { tracks, cuts: cuts.collect() }.finish(files)
+    Plan { tracks, cuts: cuts.collect(), times }.finish(files)
 }
 
 /// The tracks that can be played, in their places on the timeline, not cut yet.
@@ -264,6 +266,13 @@ impl Track {
         Instant { ticks: composition.saturating_add(shift), timescale: self.media.timescale }
     }
 
+    /// The composition time, as the source has it, that is presentation time 0.
+    pub fn origin(&self) -> Instant {
+        let first = self.timed().next().map_or(0, |(time, s)| time.saturating_add(i64::from(s.composition_offset)));
+        let presented = self.decode_time as i64 - self.edit_media_time as i64;
+        Instant { ticks: first.saturating_sub(presented), timescale: self.media.timescale }
+    }
+
     /// Decoding times and samples.
     fn timed(&self) -> impl Iterator<Item = (i64, &Sample)> {
         let mut time = i64::try_from(self.media.first_decode_time).unwrap_or(i64::MAX);
@@ -351,8 +360,8 @@ fn set_times(tracks: &mut [Track]) {
     }
 }
 
-/// Cuts all tracks; answers the whole second of each cut.
-fn cut(tracks: &mut [Track], files: &[SourceFile], warnings: &mut Vec<String>) -> Result<Vec<u32>> {
+/// Cuts all tracks; answers the whole second of each cut, and its time.
+fn cut(tracks: &mut [Track], files: &[SourceFile], warnings: &mut Vec<String>) -> Result<(Vec<u32>, Vec<Instant>)> {
     let renditions: Vec<Rendition> = tracks.iter_mut().filter(|t| t.is_video()).map(|t| t.rendition(files)).collect();
     if renditions.is_empty() {
         return Ok(cut_audio_only(tracks));
@@ -389,7 +398,7 @@ fn cut(tracks: &mut [Track], files: &[SourceFile], warnings: &mut Vec<String>) -
             track.cut_at(&times);
         }
     }
-    Ok(seconds)
+    Ok((seconds, times))
 }
 
 /// Sound that goes on when the pictures have ended is cut once a second, as without any.
@@ -404,13 +413,13 @@ pub fn seconds_after_video(tracks: &[Track], seconds: &[u32]) -> core::ops::Rang
 }
 
 /// Without video every frame of audio could be a cut: one a second is enough for any segment duration.
-pub fn cut_audio_only(tracks: &mut [Track]) -> Vec<u32> {
+fn cut_audio_only(tracks: &mut [Track]) -> (Vec<u32>, Vec<Instant>) {
     let seconds = tracks.iter().map(|t| t.end.div_ceil(u64::from(t.media.timescale))).max().unwrap_or(1).max(1) as u32;
     let times: Vec<Instant> = (0..seconds).map(|s| Instant { ticks: i64::from(s), timescale: 1 }).collect();
     for track in tracks.iter_mut() {
         track.cut_at(&times);
     }
-    (0..seconds).collect()
+    ((0..seconds).collect(), times)
 }
 
 impl Track {

@@ -4,6 +4,7 @@ use core::ops::Range;
 
 use super::cmaf::Fragments;
 use super::stream::Stream;
+use super::text::Subtitles;
 use crate::error::{Error, Result};
 use crate::source::hls::Container;
 
@@ -32,6 +33,8 @@ pub enum Content {
     Unknown,
     /// Movie fragments.
     Fragments(Box<Fragments>),
+    /// WebVTT.
+    Subtitles(Subtitles),
 }
 
 impl Content {
@@ -39,6 +42,7 @@ impl Content {
         match self {
             Self::Unknown => None,
             Self::Fragments(_) => Some(Container::Fragments),
+            Self::Subtitles(_) => Some(Container::Webvtt),
         }
     }
 
@@ -55,6 +59,7 @@ impl Content {
             None => {
                 *self = match container {
                     Container::Fragments => Self::Fragments(Box::default()),
+                    Container::Webvtt => Self::Subtitles(Subtitles::default()),
                     other => return Err(Error::unsupported(format!("it is {other}, which cannot be read"))),
                 }
             }
@@ -66,6 +71,7 @@ impl Content {
         match self {
             Self::Unknown => {}
             Self::Fragments(fragments) => fragments.begin(segment),
+            Self::Subtitles(subtitles) => subtitles.begin(segment),
         }
         Ok(())
     }
@@ -78,6 +84,7 @@ impl Content {
         match self {
             Self::Unknown => Ok(()),
             Self::Fragments(fragments) => fragments.push(bytes),
+            Self::Subtitles(subtitles) => subtitles.push(bytes),
         }
     }
 
@@ -89,6 +96,7 @@ impl Content {
         match self {
             Self::Unknown => Ok(()),
             Self::Fragments(fragments) => fragments.finish_segment(),
+            Self::Subtitles(subtitles) => subtitles.finish_segment(),
         }
     }
 
@@ -100,7 +108,7 @@ impl Content {
     /// The tracks.
     pub fn streams(&self) -> &[Stream] {
         match self {
-            Self::Unknown => &[],
+            Self::Unknown | Self::Subtitles(_) => &[],
             Self::Fragments(fragments) => &fragments.streams,
         }
     }
@@ -108,7 +116,7 @@ impl Content {
     /// The tracks, to be changed.
     pub fn streams_mut(&mut self) -> &mut [Stream] {
         match self {
-            Self::Unknown => &mut [],
+            Self::Unknown | Self::Subtitles(_) => &mut [],
             Self::Fragments(fragments) => &mut fragments.streams,
         }
     }
@@ -116,15 +124,23 @@ impl Content {
     /// The tracks, to be kept.
     pub fn take_streams(&mut self) -> Vec<Stream> {
         match self {
-            Self::Unknown => Vec::new(),
+            Self::Unknown | Self::Subtitles(_) => Vec::new(),
             Self::Fragments(fragments) => core::mem::take(&mut fragments.streams),
+        }
+    }
+
+    /// The subtitles, to be kept.
+    pub fn take_subtitles(&mut self) -> Option<Subtitles> {
+        match self {
+            Self::Subtitles(subtitles) => Some(core::mem::take(subtitles)),
+            _ => None,
         }
     }
 
     /// What looks wrong, for people.
     pub fn take_warnings(&mut self) -> Vec<String> {
         match self {
-            Self::Unknown => Vec::new(),
+            Self::Unknown | Self::Subtitles(_) => Vec::new(),
             Self::Fragments(fragments) => core::mem::take(&mut fragments.warnings),
         }
     }

@@ -12,7 +12,8 @@ use crate::config::SourceObject;
 use crate::error::{Error, Result};
 use crate::index::block::Object;
 use crate::index::head::{self, Storage};
-use crate::ingest::assemble::{self, Details};
+use crate::ingest::assemble::{self, Contents, Details};
+use crate::ingest::subtitles::Subtitles;
 use crate::ingest::plan::{self, Plan, Track};
 use crate::ingest::scan::Scanned;
 use crate::ingest::{Description, IndexedAsset, SourceFile, limit_warnings};
@@ -77,6 +78,9 @@ pub fn finish(multivariant: &Multivariant, wanted: &[Wanted], mut renditions: Ve
             start.sample = start.sample.saturating_sub(track.dropped);
         }
     }
+    let origin = tracks.first().map_or(Instant { ticks: 0, timescale: 1 }, Track::origin);
+    let subtitles = subtitles(multivariant, wanted, &mut renditions, &timeline, origin)?;
+    warnings.extend(subtitles.iter().flat_map(|s| s.document.warnings.iter().map(|w| format!("{}: {w}", s.path))));
     let plan = cut(tracks, &files, &rests, &mut warnings)?.finish(&files)?;
     let spaces: Vec<Held> = renditions.iter().map(|r| Held::new(&r.space)).collect();
     let offers = offers::offers(multivariant, wanted, &plan);
@@ -95,13 +99,13 @@ pub fn finish(multivariant: &Multivariant, wanted: &[Wanted], mut renditions: Ve
             places: rest.transport.as_ref().map_or(&[], |t| t.places.as_slice()),
             description: offer.description,
             hidden: offer.hidden,
-            default: offer.default,
             companion: offer.companion.filter(|_| track.is_video()),
             captions,
             scanned,
         }
     });
-    let mut asset = assemble::write(&files, &plan, details.collect(), &mut warnings)?;
+    let contents = Contents { files: &files, plan: &plan, details: details.collect(), subtitles };
+    let mut asset = assemble::write(contents, &mut warnings)?;
     asset.warnings = limit_warnings(warnings);
     Ok(asset)
 }
@@ -179,7 +183,27 @@ fn cut(mut tracks: Vec<Track>, files: &[SourceFile], rests: &[Rest], warnings: &
             snap(track, &rest.starts, &cuts, &times);
         }
     }
-    Ok(Plan { tracks, cuts })
+    Ok(Plan { tracks, cuts, times })
+}
+
+/// The renditions of subtitles, in presentation times.
+fn subtitles(
+    multivariant: &Multivariant,
+    wanted: &[Wanted],
+    renditions: &mut [Rendition],
+    timeline: &Timeline,
+    origin: Instant,
+) -> Result<Vec<Subtitles>> {
+    let mut tracks = Vec::new();
+    for (wanted, rendition) in wanted.iter().zip(renditions) {
+        let Some(read) = rendition.content.take_subtitles() else { continue };
+        let Some(described) = wanted.rendition(multivariant) else { continue };
+        let path = rendition.media.path.clone();
+        let document = read.finish(&rendition.segment_starts(), timeline, origin);
+        let document = document.map_err(|e| e.context(&path))?;
+        tracks.push(Subtitles { path, document, description: offers::subtitles(described) });
+    }
+    Ok(tracks)
 }
 
 /// The first sync sample of each segment, and how many segments do not begin with it.

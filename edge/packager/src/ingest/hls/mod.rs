@@ -10,6 +10,7 @@ mod offers;
 mod rendition;
 mod select;
 pub mod stream;
+mod text;
 
 use bytes::Bytes;
 
@@ -137,7 +138,8 @@ impl PlaylistIndexer {
                     let media: Vec<Media> = media.into_iter().flatten().collect();
                     select::check(&multivariant, &wanted, &media)?;
                     self.progress.segments_total = media.iter().map(|m| m.segments.len()).sum();
-                    let renditions = media.into_iter().map(Rendition::new).collect();
+                    let texts = wanted.iter().map(|w| w.is_text(&multivariant));
+                    let renditions = media.into_iter().zip(texts).map(|(m, text)| Rendition::new(m, text)).collect();
                     self.phase = Phase::Segments { multivariant, wanted, renditions };
                 }
                 Phase::Segments { multivariant, wanted, mut renditions } => {

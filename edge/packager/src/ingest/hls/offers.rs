@@ -13,8 +13,6 @@ pub struct Offer {
     pub description: Description,
     /// Whether manifests leave it out.
     pub hidden: bool,
-    /// Whether it plays when the viewer has not chosen.
-    pub default: bool,
     /// Of video: the ordinal of the audio that comes in the same segments.
     pub companion: Option<u16>,
     /// Of video: caption channels as the playlist names them.
@@ -23,6 +21,10 @@ pub struct Offer {
 
 /// CHARACTERISTICS of a description of the picture in words.
 const DESCRIBES_VIDEO: &str = "public.accessibility.describes-video";
+/// CHARACTERISTICS of subtitles for those who do not hear.
+const TRANSCRIBES_DIALOG: &str = "public.accessibility.transcribes-spoken-dialog";
+/// See [`TRANSCRIBES_DIALOG`].
+const DESCRIBES_SOUND: &str = "public.accessibility.describes-music-and-sound";
 /// Bit rates that differ by less than this, in hundredths, are those of one encoding.
 const SAME_RATE_PERCENT: u128 = 15;
 
@@ -83,8 +85,30 @@ fn audio(multivariant: &Multivariant, wanted: &Wanted) -> Offer {
         language: rendition.language.clone(),
         label: Some(rendition.name.clone()),
         role: describes.then(|| "description".to_owned()),
+        default: rendition.default,
+        ..Description::default()
     };
-    Offer { description, hidden, default: rendition.default, ..Offer::default() }
+    Offer { description, hidden, ..Offer::default() }
+}
+
+/// What is said of a rendition of subtitles.
+pub fn subtitles(rendition: &Rendition) -> Description {
+    let has = |wanted: &str| rendition.characteristics.iter().any(|c| c == wanted);
+    let hearing = has(TRANSCRIBES_DIALOG) || has(DESCRIBES_SOUND);
+    let role = if rendition.forced {
+        "forced-subtitle"
+    } else if hearing {
+        "caption"
+    } else {
+        "subtitle"
+    };
+    Description {
+        language: rendition.language.clone(),
+        label: Some(rendition.name.clone()),
+        role: Some(role.to_owned()),
+        forced: rendition.forced,
+        default: rendition.default,
+    }
 }
 
 /// Whether players replace the sound in the segments of a variant by renditions of its audio group: all of those have a

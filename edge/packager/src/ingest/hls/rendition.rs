@@ -32,6 +32,8 @@ pub struct Rendition {
     /// Initialization section that has been read.
     map: Option<usize>,
     open: Option<Open>,
+    /// Whether it holds subtitles; a segment of those may be empty.
+    text: bool,
 }
 
 /// What is being read.
@@ -53,8 +55,8 @@ enum What {
 }
 
 impl Rendition {
-    /// Starts a rendition.
-    pub fn new(media: Media) -> Self {
+    /// Starts a rendition, of subtitles or not.
+    pub fn new(media: Media, text: bool) -> Self {
         Self {
             media,
             space: Space::default(),
@@ -64,7 +66,19 @@ impl Rendition {
             discontinuity: 0,
             map: None,
             open: None,
+            text,
         }
+    }
+
+    /// When each segment begins by the playlist, in milliseconds.
+    pub fn segment_starts(&self) -> Vec<u64> {
+        let mut micros = 0u64;
+        let start = |segment: &crate::m3u8::Segment| {
+            let start = micros / 1000;
+            micros = micros.saturating_add(segment.duration);
+            start
+        };
+        self.media.segments.iter().map(start).collect()
     }
 
     /// How many of its segments are done.
@@ -132,6 +146,11 @@ impl Rendition {
             && (known.bytes != object_bytes || known.etag.as_deref() != etag)
         {
             return Err(Error::bad_source("the object changed while it was read"));
+        }
+        if self.text && object_bytes == 0 {
+            self.open = None;
+            self.segment += 1;
+            return Ok(());
         }
         let end = open.end.unwrap_or(object_bytes);
         let wanted = read.bytes.min(object_bytes.saturating_sub(read.start));
