@@ -5,6 +5,7 @@ use core::ops::Range;
 use super::cmaf::Fragments;
 use super::stream::Stream;
 use super::text::Subtitles;
+use super::ts::Packets;
 use crate::error::{Error, Result};
 use crate::source::hls::Container;
 
@@ -33,6 +34,8 @@ pub enum Content {
     Unknown,
     /// Movie fragments.
     Fragments(Box<Fragments>),
+    /// Transport streams.
+    Packets(Box<Packets>),
     /// WebVTT.
     Subtitles(Subtitles),
 }
@@ -42,6 +45,7 @@ impl Content {
         match self {
             Self::Unknown => None,
             Self::Fragments(_) => Some(Container::Fragments),
+            Self::Packets(_) => Some(Container::Transport),
             Self::Subtitles(_) => Some(Container::Webvtt),
         }
     }
@@ -59,6 +63,7 @@ impl Content {
             None => {
                 *self = match container {
                     Container::Fragments => Self::Fragments(Box::default()),
+                    Container::Transport => Self::Packets(Box::default()),
                     Container::Webvtt => Self::Subtitles(Subtitles::default()),
                     other => return Err(Error::unsupported(format!("it is {other}, which cannot be read"))),
                 }
@@ -71,6 +76,7 @@ impl Content {
         match self {
             Self::Unknown => {}
             Self::Fragments(fragments) => fragments.begin(segment),
+            Self::Packets(packets) => packets.begin(&segment)?,
             Self::Subtitles(subtitles) => subtitles.begin(segment),
         }
         Ok(())
@@ -84,6 +90,7 @@ impl Content {
         match self {
             Self::Unknown => Ok(()),
             Self::Fragments(fragments) => fragments.push(bytes),
+            Self::Packets(packets) => packets.push(bytes),
             Self::Subtitles(subtitles) => subtitles.push(bytes),
         }
     }
@@ -94,15 +101,31 @@ impl Content {
     /// `BadSource` when it is cut off.
     pub fn finish_segment(&mut self) -> Result<()> {
         match self {
-            Self::Unknown => Ok(()),
+            Self::Unknown | Self::Packets(_) => Ok(()),
             Self::Fragments(fragments) => fragments.finish_segment(),
             Self::Subtitles(subtitles) => subtitles.finish_segment(),
         }
     }
 
+    /// All segments have been read.
+    ///
+    /// # Errors
+    /// What is wrong at the end of the last one.
+    pub fn finish(&mut self) -> Result<()> {
+        if let Self::Packets(packets) = self {
+            packets.finish()?;
+        }
+        self.streams_mut().iter_mut().for_each(Stream::finish);
+        Ok(())
+    }
+
     /// Media of this many microseconds are missing.
     pub fn expect_hole(&mut self, micros: u64) {
-        self.streams_mut().iter_mut().for_each(|s| s.expect_hole(micros));
+        match self {
+            // Frames of the segment before it are still to come.
+            Self::Packets(packets) => packets.expect_hole(micros),
+            _ => self.streams_mut().iter_mut().for_each(|s| s.expect_hole(micros)),
+        }
     }
 
     /// The tracks.
@@ -110,6 +133,7 @@ impl Content {
         match self {
             Self::Unknown | Self::Subtitles(_) => &[],
             Self::Fragments(fragments) => &fragments.streams,
+            Self::Packets(packets) => &packets.streams,
         }
     }
 
@@ -118,6 +142,7 @@ impl Content {
         match self {
             Self::Unknown | Self::Subtitles(_) => &mut [],
             Self::Fragments(fragments) => &mut fragments.streams,
+            Self::Packets(packets) => &mut packets.streams,
         }
     }
 
@@ -126,6 +151,7 @@ impl Content {
         match self {
             Self::Unknown | Self::Subtitles(_) => Vec::new(),
             Self::Fragments(fragments) => core::mem::take(&mut fragments.streams),
+            Self::Packets(packets) => core::mem::take(&mut packets.streams),
         }
     }
 
@@ -142,6 +168,7 @@ impl Content {
         match self {
             Self::Unknown | Self::Subtitles(_) => Vec::new(),
             Self::Fragments(fragments) => core::mem::take(&mut fragments.warnings),
+            Self::Packets(packets) => core::mem::take(&mut packets.warnings),
         }
     }
 }

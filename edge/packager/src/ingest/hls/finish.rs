@@ -13,9 +13,9 @@ use crate::error::{Error, Result};
 use crate::index::block::Object;
 use crate::index::head::{self, Storage};
 use crate::ingest::assemble::{self, Contents, Details};
-use crate::ingest::subtitles::Subtitles;
 use crate::ingest::plan::{self, Plan, Track};
 use crate::ingest::scan::Scanned;
+use crate::ingest::subtitles::Subtitles;
 use crate::ingest::{Description, IndexedAsset, SourceFile, limit_warnings};
 use crate::limits;
 use crate::m3u8::Multivariant;
@@ -39,8 +39,8 @@ struct Rest {
 /// `BadSource`, `Unsupported` or `Limit`: nothing can be played, or the renditions cannot be cut together.
 pub fn finish(multivariant: &Multivariant, wanted: &[Wanted], mut renditions: Vec<Rendition>) -> Result<IndexedAsset> {
     let mut warnings = select::warnings(multivariant);
-    for stream in renditions.iter_mut().flat_map(|r| r.content.streams_mut()) {
-        stream.finish();
+    for rendition in &mut renditions {
+        rendition.content.finish().map_err(|e| e.context(&rendition.media.path))?;
     }
     let timeline = {
         let streams: Vec<&Stream> = renditions.iter().flat_map(|r| r.content.streams()).collect();

@@ -101,7 +101,8 @@ impl Timeline {
             }
             joined.append(samples.get(part.first..part_end).unwrap_or_default(), composition);
         }
-        if joined.dropped > 0 && stream.warnings.len() < limits::MAX_WARNINGS {
+        // A frame of sound that lasts longer than the pictures is what encoders leave at the end of a part.
+        if joined.dropped > parts.len() && stream.warnings.len() < limits::MAX_WARNINGS {
             stream
                 .warnings
                 .push(format!("{} frames that overlap the next discontinuity were left out", joined.dropped));

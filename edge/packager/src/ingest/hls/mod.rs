@@ -11,6 +11,7 @@ mod rendition;
 mod select;
 pub mod stream;
 mod text;
+mod ts;
 
 use bytes::Bytes;
 
@@ -39,9 +40,9 @@ pub struct Read {
     pub id: u32,
     /// Storage path.
     pub path: String,
-    /// First byte.
+    /// First byte. A playlist may name bytes past the end of an object: the answer then is its length, and no bytes.
     pub start: u64,
-    /// At most so many bytes; fewer only at the end of the object.
+    /// At most so many bytes, at least one; fewer come only at the end of the object.
     pub bytes: u64,
     /// The entity tag that the object still has to have.
     pub etag: Option<String>,

@@ -72,6 +72,8 @@ pub struct Stream {
     /// What the sample entries of `media` say, in the same order.
     configs: Vec<Config>,
     scanners: Vec<Scanner>,
+    /// Scanners of sample entries that have grown since.
+    retired: Vec<Scanner>,
     subsamples: Vec<Subsample>,
     /// What the samples told.
     pub scanned: Scanned,
@@ -81,7 +83,11 @@ pub struct Stream {
     pub starts: Vec<SegmentStart>,
     /// How the samples lie in a transport stream, if they do; the offset of a sample is the number of its place then.
     pub transport: Option<Transport>,
-    /// What looks wrong, for people; each kind once.
+    /// The clock of a transport stream at the last sample, without wraps.
+    pub clock: Option<i64>,
+    /// Whether a transport stream says that it is an audio description.
+    pub audio_description: bool,
+    /// What looks wrong, for people.
     pub warnings: Vec<String>,
     repaired: usize,
     discontinuity: u32,
@@ -111,11 +117,14 @@ impl Stream {
             media: SourceTrack { sample_entries: Vec::new(), ..media },
             configs: Vec::new(),
             scanners: Vec::new(),
+            retired: Vec::new(),
             subsamples: Vec::new(),
             scanned: Scanned::default(),
             parts: Vec::new(),
             starts: Vec::new(),
             transport: None,
+            clock: None,
+            audio_description: false,
             warnings: Vec::new(),
             repaired: 0,
             discontinuity: 0,
@@ -150,6 +159,36 @@ impl Stream {
         self.configs.push(config);
         self.media.sample_entries.push(entry.clone());
         Ok(self.configs.len() as u32)
+    }
+
+    /// Sets a sample entry, counted from 0, to what it is now: a transport stream may complete it late.
+    pub fn set_entry(&mut self, number: usize, entry: OwnedEntry, config: &Config) {
+        match self.media.sample_entries.get_mut(number) {
+            Some(known) if known.bytes == entry.bytes => return,
+            Some(known) => *known = entry,
+            None if number == self.configs.len() => {
+                self.media.sample_entries.push(entry);
+                self.configs.push(config.clone());
+                self.scanners.push(Scanner::new(config));
+                return;
+            }
+            None => return,
+        }
+        if let (Some(known), Some(scanner)) = (self.configs.get_mut(number), self.scanners.get_mut(number)) {
+            *known = config.clone();
+            self.retired.push(core::mem::replace(scanner, Scanner::new(config)));
+        }
+    }
+
+    /// Whether the next sample begins a part.
+    pub fn is_fresh(&self) -> bool {
+        self.fresh
+    }
+
+    /// When the next sample should begin, in ticks; `None` at the beginning of a part.
+    pub fn expected(&self) -> Option<i64> {
+        let usual = self.media.samples.last().map(|s| i64::from(s.duration))?;
+        (!self.fresh).then(|| self.last_time.saturating_add(usual))
     }
 
     /// What a sample entry says, counted from 1.
@@ -255,7 +294,8 @@ impl Stream {
 
     /// Ends the track: what its scanners know now is all there is.
     pub fn finish(&mut self) {
-        self.scanned.close(&self.scanners);
+        self.retired.append(&mut self.scanners);
+        self.scanned.close(&self.retired);
         if self.repaired > 0 {
             self.warnings
                 .push(format!("the decoding times of {} samples went back; they were repaired", self.repaired));
