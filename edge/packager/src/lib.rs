@@ -15,5 +15,6 @@ pub mod response;
 pub mod route;
 pub mod segment;
 pub mod source;
+pub mod ts;
 
 pub use error::{Error, ErrorKind, Result};

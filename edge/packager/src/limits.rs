@@ -66,3 +66,14 @@ pub const MAX_SEGMENT_BYTES: u64 = 4 << 30;
 pub const MAX_SEGMENT_EXTENTS: usize = 1 << 14;
 /// A gap in a source up to this size is read and dropped rather than asked for separately.
 pub const MAX_READ_GAP: u64 = 256 << 10;
+
+// Transport streams (reading)
+
+/// Bytes in a row of a transport stream that belong to no packet: more means that it is something else.
+pub const MAX_TS_GARBAGE_BYTES: u64 = 1 << 20;
+/// Elementary streams of one rendition over all versions of its program map.
+pub const MAX_TS_STREAMS: usize = 64;
+/// Packets that hold one frame which is not yet whole: those of the largest sample, and room for short ones.
+pub const MAX_TS_FRAME_PACKETS: usize = 1 << 20;
+/// An ID3 tag in a transport stream; real ones are below 1 KiB, a picture may be inside.
+pub const MAX_ID3_TAG_BYTES: usize = 1 << 20;
