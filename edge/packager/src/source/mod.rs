@@ -2,3 +2,4 @@
 
 pub mod edit;
 pub mod mp4;
+pub mod transport;
