@@ -18,5 +18,6 @@ pub mod route;
 pub mod segment;
 pub mod source;
 pub mod text;
+pub mod ts;
 
 pub use error::{Error, ErrorKind, Result};

@@ -102,3 +102,15 @@ pub const MAX_TEXT_INDEX_BYTES: usize = 32 << 20;
 pub const MAX_TEXT_SEGMENT_BYTES: usize = 8 << 20;
 /// Cues that are shown at the same moment. People read two or three; effects made of cues use some dozens.
 pub const MAX_SIMULTANEOUS_CUES: usize = 256;
+
+
+// Transport streams (reading)
+
+/// Bytes in a row of a transport stream that belong to no packet: more means that it is something else.
+pub const MAX_TS_GARBAGE_BYTES: u64 = 1 << 20;
+/// Elementary streams of one rendition over all versions of its program map.
+pub const MAX_TS_STREAMS: usize = 64;
+/// Packets that hold one frame which is not yet whole: those of the largest sample, and room for short ones.
+pub const MAX_TS_FRAME_PACKETS: usize = 1 << 20;
+/// An ID3 tag in a transport stream; real ones are below 1 KiB, a picture may be inside.
+pub const MAX_ID3_TAG_BYTES: usize = 1 << 20;

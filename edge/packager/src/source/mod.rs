@@ -4,3 +4,4 @@ pub mod edit;
 pub mod hls;
 pub mod hls_cmaf;
 pub mod mp4;
+pub mod transport;
