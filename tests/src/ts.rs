@@ -1,6 +1,7 @@
 //! A checker of transport streams, packet by packet, written from ISO/IEC 13818-1 and RFC 8216 3.2. It knows nothing of how
 //! ours are made, and takes ffmpeg's as well.
 
+pub mod shift;
 mod unit;
 
 use std::collections::BTreeMap;
@@ -124,7 +125,7 @@ impl Checker {
         self.packet = 0;
         self.pmt_seen = false;
         self.restarted.clear();
-        if bytes.is_empty() || bytes.len() % PACKET != 0 {
+        if bytes.is_empty() || !bytes.len().is_multiple_of(PACKET) {
             self.problem(format!("{} bytes are not whole packets", bytes.len()));
         }
         let pid = |packet: &[u8]| u16::from_be_bytes([packet[1] & 0x1f, packet[2]]);
@@ -298,17 +299,17 @@ impl Checker {
 
     fn map(&mut self, payload: &[u8], begins: bool) {
         let Some(body) = self.section(payload, begins, 2) else { return };
-        let Some((pcr_pid, streams)) = program_map(body) else {
+        let Some(ProgramMap { pcr_pid, streams }) = ProgramMap::read(body) else {
             return self.problem("a program map that contradicts itself");
         };
         self.report.pcr_pid = pcr_pid;
-        if !streams.iter().any(|(pid, ..)| *pid == pcr_pid) {
+        if !streams.iter().any(|(pid, _)| *pid == pcr_pid) {
             self.problem(format!("the PCR is on PID {pcr_pid:#x}, which is no stream of the program"));
         }
-        for (pid, stream_type, descriptors) in streams {
+        for (pid, found) in streams {
             let stream = self.report.streams.entry(pid).or_default();
-            stream.stream_type = stream_type;
-            stream.descriptors = descriptors;
+            stream.stream_type = found.stream_type;
+            stream.descriptors = found.descriptors;
         }
         self.pmt_seen = true;
     }
@@ -376,18 +377,27 @@ impl Checker {
     }
 }
 
-/// The PCR's PID, and of every stream its PID, type and descriptors.
-fn program_map(body: &[u8]) -> Option<(u16, Vec<(u16, u8, Vec<u8>)>)> {
-    let number = |bytes: &[u8], mask: u8| Some(u16::from_be_bytes([*bytes.first()? & mask, *bytes.get(1)?]));
-    let pcr_pid = number(body, 0x1f)?;
-    let mut rest = body.get(4 + usize::from(number(body.get(2..)?, 0x0f)?)..)?;
-    let mut streams = Vec::new();
-    while !rest.is_empty() {
-        let length = usize::from(number(rest.get(3..)?, 0x0f)?);
-        streams.push((number(rest.get(1..)?, 0x1f)?, rest[0], rest.get(5..5 + length)?.to_vec()));
-        rest = &rest[5 + length..];
+struct ProgramMap {
+    pcr_pid: u16,
+    /// By PID, without units.
+    streams: Vec<(u16, Stream)>,
+}
+
+impl ProgramMap {
+    fn read(body: &[u8]) -> Option<Self> {
+        let number = |bytes: &[u8], mask: u8| Some(u16::from_be_bytes([*bytes.first()? & mask, *bytes.get(1)?]));
+        let pcr_pid = number(body, 0x1f)?;
+        let mut rest = body.get(4 + usize::from(number(body.get(2..)?, 0x0f)?)..)?;
+        let mut streams = Vec::new();
+        while !rest.is_empty() {
+            let length = usize::from(number(rest.get(3..)?, 0x0f)?);
+            let descriptors = rest.get(5..5 + length)?.to_vec();
+            let pid = number(rest.get(1..)?, 0x1f)?;
+            streams.push((pid, Stream { stream_type: rest[0], descriptors, units: Vec::new() }));
+            rest = &rest[5 + length..];
+        }
+        Some(Self { pcr_pid, streams })
     }
-    Some((pcr_pid, streams))
 }
 
 struct PesHeader {
