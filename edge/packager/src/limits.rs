@@ -88,3 +88,5 @@ pub const MAX_TEXT_INDEX_BYTES: usize = MAX_SEGMENT_INDEX_BYTES as usize;
 pub const MAX_TEXT_SEGMENT_BYTES: usize = 8 << 20;
 /// Cues that are shown at the same moment. People read two or three; effects made of cues use some dozens.
 pub const MAX_SIMULTANEOUS_CUES: usize = 256;
+/// Samples of one text track in an MP4 file: each sample repeats all that is shown, so more than a text file.
+pub const MAX_TEXT_TRACK_BYTES: u64 = 64 << 20;
