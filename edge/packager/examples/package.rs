@@ -12,7 +12,9 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use packager::config::{Asset, IndexObject, PackageType, PackagingConfiguration, SourceObject, StreamSelection};
+use packager::config::{
+    Asset, HlsVersion, IndexObject, PackageType, PackagingConfiguration, SourceObject, StreamSelection, TextFormat,
+};
 use packager::ingest::{Description, IndexedAsset, Indexer, IngestStep, SourceFile};
 use packager::job::{Documents, Job, Step};
 use packager::response::Part;
@@ -69,6 +71,9 @@ fn main() -> Result<(), Box<dyn Error>> {
             segment_duration_seconds: seconds,
             manifest_name: "index".into(),
             stream_selection: StreamSelection::default(),
+            audio_separation: false,
+            hls_version: HlsVersion::V4,
+            text_format: TextFormat::Wvtt,
         };
         let asset = Asset {
             name: "a".into(),
@@ -87,7 +92,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         };
         let documents = Documents { configuration: Arc::new(configuration), asset: Arc::new(asset) };
         let base = format!("/vod/v1/g/a/{}/", documents.configuration.name);
-        let mut wanted = vec![format!("{base}index.{}", package_type.manifest_extension())];
+        let mut wanted = vec![format!("{base}index.{}", package_type.manifest_extension().as_str())];
         let mut made = 0;
         while let Some(url) = wanted.pop() {
             let body = get(&url, &documents, &indexed.index, &opened)?;
@@ -123,7 +128,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 }
             }
         }
-        println!("{base}index.{}: {made} files", package_type.manifest_extension());
+        println!("{base}index.{}: {made} files", package_type.manifest_extension().as_str());
     }
     Ok(())
 }
@@ -145,11 +150,13 @@ fn get(url: &str, documents: &Documents, index: &[u8], sources: &[fs::File]) -> 
     for part in &response.parts {
         match part {
             Part::Bytes(bytes) => body.extend_from_slice(bytes),
-            Part::Source { source, range } => {
+            Part::Source { object, range } => {
+                let source = documents.asset.sources.iter().position(|s| *s == **object).ok_or("no such source")?;
                 let start = body.len();
                 body.resize(start + (range.end - range.start) as usize, 0);
-                sources[usize::from(*source)].read_exact_at(&mut body[start..], range.start)?;
+                sources[source].read_exact_at(&mut body[start..], range.start)?;
             }
+            Part::Made { .. } => return Err("nothing of an MP4 file is made".into()),
         }
     }
     Ok(body)

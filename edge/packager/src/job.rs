@@ -9,8 +9,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-use crate::config::{Asset, PackageType, PackagingConfiguration};
+use crate::config::{Asset, PackageType, PackagingConfiguration, SourceObject};
 use crate::error::{Error, Result};
+use crate::index::head::{Media, Storage};
 use crate::index::{Head, Track};
 use crate::limits;
 use crate::manifest::hls::Iframe;
@@ -19,6 +20,8 @@ use crate::media::presentation::{Presentation, Rendition, bandwidth};
 use crate::media::segmenter::{self, Segment};
 use crate::response::{CacheClass, FORMAT_VERSION, Part, Response};
 use crate::route::{Resource, Route, TrackFile, TrackName};
+use crate::segment::fmp4::Carrier;
+use crate::segment::gather::Stored;
 use crate::segment::init::HevcEntry;
 use crate::segment::{fmp4, init};
 
@@ -54,6 +57,8 @@ pub enum Step {
 #[derive(Debug)]
 pub struct Prepared {
     presentation: Presentation,
+    /// The source files of the asset.
+    sources: Vec<Arc<SourceObject>>,
 }
 
 impl Prepared {
@@ -65,16 +70,21 @@ impl Prepared {
     fn new(documents: &Documents, tag: u64, head: &[u8]) -> Result<Self> {
         let index = &documents.asset.index;
         let head = Head::read(head, index.bytes)?;
-        let sources = documents.asset.sources.len();
-        if let Some(track) = head.tracks.iter().find(|t| usize::from(t.source) >= sources) {
-            let message = format!("index: track {} is in source {}, the asset has {sources}", track.name, track.source);
-            return Err(Error::bad_source(message));
+        let sources: Vec<Arc<SourceObject>> = documents.asset.sources.iter().cloned().map(Arc::new).collect();
+        for track in &head.tracks {
+            if let Storage::File(source) = track.storage
+                && usize::from(source) >= sources.len()
+            {
+                let message =
+                    format!("index: track {} is in source {source}, the asset has {}", track.name, sources.len());
+                return Err(Error::bad_source(message));
+            }
         }
         let target = documents.configuration.segment_duration_seconds;
         let segments = segmenter::ladder(&head, target);
-        let renditions = head.tracks.iter().zip(segments).map(|(track, segments)| rendition(track, segments, target));
-        let renditions = renditions.collect();
-        Ok(Self { presentation: Presentation { tag, target, head, renditions } })
+        let renditions = head.tracks.iter().zip(segments);
+        let renditions = renditions.map(|(track, segments)| rendition(&head, track, segments, target)).collect();
+        Ok(Self { presentation: Presentation { tag, target, head, renditions }, sources })
     }
 
     /// A track and what the configuration makes of it.
@@ -93,12 +103,24 @@ impl Prepared {
     }
 }
 
-fn rendition(track: &Track, segments: Vec<Segment>, target: u32) -> Rendition {
-    let bytes = segments.iter().map(|segment| fmp4::length(track, segment));
+/// The timed metadata that segments of `track` carry: those of video do, or of audio when there is no video.
+fn carrier<'a>(head: &'a Head, track: &'a Track) -> Carrier<'a> {
+    let carries = match track.media {
+        Media::Video(_) => true,
+        Media::Audio(_) => !head.tracks.iter().any(Track::is_video),
+        Media::Text(_) | Media::Metadata => false,
+    };
+    let events = head.tracks.iter().find(|t| t.media == Media::Metadata && carries);
+    Carrier { track, events }
+}
+
+fn rendition(head: &Head, track: &Track, segments: Vec<Segment>, target: u32) -> Rendition {
+    let carrier = carrier(head, track);
+    let bytes = segments.iter().map(|segment| fmp4::length(carrier, segment));
     let (peak_bandwidth, average_bandwidth) = bandwidth(&segments, bytes, track.timescale, target);
     let mut rendition = Rendition { segments, peak_bandwidth, average_bandwidth, iframe_bandwidth: 0 };
     if track.is_video() {
-        let frames = iframes(track, &rendition.segments);
+        let frames = iframes(carrier, &rendition.segments);
         let ends = frames.iter().skip(1).map(|f| f.time).chain([track.end]);
         let rates = frames.iter().zip(ends).map(|(frame, end)| {
             let bits = u128::from(frame.range.end - frame.range.start) * 8 * u128::from(track.timescale);
@@ -111,10 +133,10 @@ fn rendition(track: &Track, segments: Vec<Segment>, target: u32) -> Rendition {
     rendition
 }
 
-fn iframes(track: &Track, segments: &[Segment]) -> Vec<Iframe> {
+fn iframes(carrier: Carrier<'_>, segments: &[Segment]) -> Vec<Iframe> {
     let numbered = (1u32..).zip(segments);
     let frames = numbered.flat_map(|(number, segment)| {
-        fmp4::iframes(track, segment).into_iter().map(move |(time, range)| Iframe { segment: number, time, range })
+        fmp4::iframes(carrier, segment).into_iter().map(move |(time, range)| Iframe { segment: number, time, range })
     });
     frames.collect()
 }
@@ -139,10 +161,10 @@ impl Job {
         let configuration = &documents.configuration;
         let tag = tag(&documents);
         match &route.resource {
-            Resource::Manifest { name, package_type } => {
-                if *name != configuration.manifest_name || *package_type != configuration.package_type {
-                    let (name, extension) =
-                        (&configuration.manifest_name, configuration.package_type.manifest_extension());
+            Resource::Manifest { name, extension } => {
+                let own = configuration.package_type.manifest_extension();
+                if *name != configuration.manifest_name || *extension != own {
+                    let (name, extension) = (&configuration.manifest_name, own.as_str());
                     return Err(Error::not_found(format!("the manifest of this configuration is {name}.{extension}")));
                 }
             }
@@ -153,7 +175,7 @@ impl Job {
                     return Err(Error::not_found(message));
                 }
                 let playlist = matches!(file, TrackFile::Playlist | TrackFile::IframePlaylist);
-                if playlist && configuration.package_type != PackageType::Cmaf {
+                if playlist && configuration.package_type == PackageType::Dash {
                     return Err(Error::not_found("this configuration has no playlists: it makes DASH"));
                 }
             }
@@ -179,8 +201,10 @@ impl Job {
             return self.step();
         };
         match self.route.resource {
-            Resource::Manifest { package_type, .. } => self.manifest(&prepared, package_type).map(Step::Done),
-            Resource::Tagged { track, file: TrackFile::Segment(number), .. } => self.segment(&prepared, track, number),
+            Resource::Manifest { .. } => self.manifest(&prepared).map(Step::Done),
+            Resource::Tagged { track, file: TrackFile::Segment { number, .. }, .. } => {
+                self.segment(&prepared, track, number)
+            }
             Resource::Tagged { track, file, .. } => self.track_file(&prepared, track, file).map(Step::Done),
         }
     }
@@ -213,10 +237,12 @@ impl Job {
         Step::Fetch(missing.map(|(id, (range, _))| Fetch { id, range: range.clone() }).collect())
     }
 
-    fn manifest(&self, prepared: &Prepared, package_type: PackageType) -> Result<Response> {
+    fn manifest(&self, prepared: &Prepared) -> Result<Response> {
         let selection = &self.documents.configuration.stream_selection;
-        let (content_type, text) = match package_type {
-            PackageType::Cmaf => (hls::CONTENT_TYPE, hls::multivariant(&prepared.presentation, selection)?),
+        let (content_type, text) = match self.documents.configuration.package_type {
+            PackageType::Hls | PackageType::Cmaf => {
+                (hls::CONTENT_TYPE, hls::multivariant(&prepared.presentation, selection)?)
+            }
             PackageType::Dash => (dash::CONTENT_TYPE, dash::mpd(&prepared.presentation, selection)?),
         };
         Ok(self.respond(content_type, CacheClass::VodManifest, vec![Part::Bytes(text.into())]))
@@ -229,20 +255,25 @@ impl Job {
                 let reference = if track.is_video() { None } else { prepared.reference() };
                 (hls::CONTENT_TYPE, hls::media(track, rendition, reference).into())
             }
-            TrackFile::IframePlaylist if track.is_video() => {
-                (hls::CONTENT_TYPE, hls::iframes(track, &iframes(track, &rendition.segments)).into())
-            }
+            TrackFile::IframePlaylist if track.is_video() => (
+                hls::CONTENT_TYPE,
+                hls::iframes(track, &iframes(carrier(&prepared.presentation.head, track), &rendition.segments)).into(),
+            ),
             TrackFile::IframePlaylist => {
                 return Err(Error::not_found(format!("track {name} is audio: it has no I-frames")));
             }
-            TrackFile::Init => {
+            TrackFile::Init(period) => {
                 let hevc = match self.documents.configuration.package_type {
-                    PackageType::Cmaf => HevcEntry::Hvc1,
+                    PackageType::Hls | PackageType::Cmaf => HevcEntry::Hvc1,
                     PackageType::Dash => HevcEntry::Stored,
                 };
-                (media_type(track), init::write(track, hevc))
+                let mut periods = segmenter::periods(&prepared.presentation.head);
+                let cut = (period as usize).checked_sub(1).and_then(|n| periods.nth(n));
+                let cut = cut.ok_or_else(|| Error::not_found(format!("the asset has no period {period}")))?;
+                let description = track.fragments.get(cut).map_or(1, |f| f.description);
+                (media_type(track), init::write(track, hevc, description))
             }
-            TrackFile::Segment(_) => return Err(Error::internal("a segment is made elsewhere")),
+            TrackFile::Text | TrackFile::Segment { .. } => return Err(Error::internal("a segment is made elsewhere")),
         };
         Ok(self.respond(content_type, CacheClass::Immutable, vec![Part::Bytes(bytes)]))
     }
@@ -253,17 +284,29 @@ impl Job {
         let segment = segment.ok_or_else(|| {
             Error::not_found(format!("track {name} has segments 1 to {}, not {number}", rendition.segments.len()))
         })?;
-        let wanted = track.blocks(segment.fragments.clone());
-        if wanted.end - wanted.start > limits::MAX_SEGMENT_INDEX_BYTES {
-            return Err(Error::limit(format!("the index has {} bytes for this segment", wanted.end - wanted.start)));
-        }
-        if self.fetches.is_empty() && !wanted.is_empty() {
-            self.fetches = track.pieces(&wanted).into_iter().map(|range| (range, None)).collect();
-            return Ok(self.ask());
-        }
-        let blocks = self.blocks(&wanted)?;
-        let parts = fmp4::write(track, segment, &blocks)?;
+        let carrier = carrier(&prepared.presentation.head, track);
+        let tracks: Vec<&Track> = [Some(track), carrier.events].into_iter().flatten().collect();
+        let Some(blocks) = self.fetch(&tracks, segment)? else { return Ok(self.ask()) };
+        let mut stored =
+            tracks.iter().zip(&blocks).map(|(track, blocks)| Stored { track, blocks, sources: &prepared.sources });
+        let own = stored.next().ok_or_else(|| Error::internal("a segment without a track"))?;
+        let parts = fmp4::write(own, stored.next(), segment)?;
         Ok(Step::Done(self.respond(media_type(track), CacheClass::Immutable, parts)))
+    }
+
+    /// The blocks of these tracks for a segment; `None` when they have to be asked for first.
+    fn fetch(&mut self, tracks: &[&Track], segment: &Segment) -> Result<Option<Vec<Bytes>>> {
+        let wanted: Vec<Range<u64>> = tracks.iter().map(|track| track.blocks(segment.fragments.clone())).collect();
+        let bytes = wanted.iter().fold(0, |sum: u64, range| sum.saturating_add(range.end - range.start));
+        if bytes > limits::MAX_SEGMENT_INDEX_BYTES {
+            return Err(Error::limit(format!("the index has {bytes} bytes for this segment")));
+        }
+        if self.fetches.is_empty() && bytes > 0 {
+            let pieces = tracks.iter().zip(&wanted).flat_map(|(track, wanted)| track.pieces(wanted));
+            self.fetches = pieces.map(|range| (range, None)).collect();
+            return Ok(None);
+        }
+        wanted.iter().map(|wanted| self.blocks(wanted)).collect::<Result<_>>().map(Some)
     }
 
     /// The wanted stretch of the index out of the pieces that came.
@@ -299,7 +342,11 @@ impl Job {
 
 /// CMAF tracks by kind (RFC 4337).
 fn media_type(track: &Track) -> &'static str {
-    if track.is_video() { "video/mp4" } else { "audio/mp4" }
+    match track.media {
+        Media::Video(_) => "video/mp4",
+        Media::Audio(_) => "audio/mp4",
+        Media::Text(_) | Media::Metadata => "application/mp4",
+    }
 }
 
 /// The tag in the URLs of these documents. Changes whenever a byte of the output may: with the index, the sources, the

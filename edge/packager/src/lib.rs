@@ -8,6 +8,7 @@ pub mod index;
 pub mod ingest;
 pub mod job;
 pub mod limits;
+pub mod make;
 pub mod manifest;
 pub mod media;
 pub mod mp4;

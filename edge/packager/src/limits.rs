@@ -77,3 +77,7 @@ pub const MAX_TS_STREAMS: usize = 64;
 pub const MAX_TS_FRAME_PACKETS: usize = 1 << 20;
 /// An ID3 tag in a transport stream; real ones are below 1 KiB, a picture may be inside.
 pub const MAX_ID3_TAG_BYTES: usize = 1 << 20;
+/// Caption channels and services that one title can name: four and sixty-three.
+pub const MAX_CAPTION_SERVICES: usize = 67;
+/// Objects of a source that the samples between two cuts may lie in.
+pub const MAX_FRAGMENT_OBJECTS: usize = 1 << 12;

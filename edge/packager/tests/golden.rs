@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 use packager::config::PackageType;
 use packager::index::Head;
 use packager::media::segmenter;
-use packager::response::{Part, Response};
-use packager::route::{Resource, TrackFile};
+use packager::response::Response;
+use packager::route::{Resource, SegmentFormat, TrackFile};
 use sha2::{Digest, Sha256};
 
 fn media(name: &str) -> Vec<u8> {
@@ -23,11 +23,11 @@ fn media(name: &str) -> Vec<u8> {
 }
 
 fn body(response: &Response, files: &[Vec<u8>]) -> Vec<u8> {
-    let parts = response.parts.iter().map(|part| match part {
-        Part::Bytes(bytes) => bytes.as_ref(),
-        Part::Source { source, range } => &files[usize::from(*source)][range.start as usize..range.end as usize],
-    });
-    parts.flatten().copied().collect()
+    drive::bytes_of(&response.parts, 1000, |object, range| {
+        // drive::documents calls the files by their numbers.
+        let number: usize = object.path.trim_end_matches(".mp4").parse().expect("a file of the test");
+        files[number][range.start as usize..range.end as usize].to_vec()
+    })
 }
 
 /// Every answer that an asset can give: texts whole, bytes as length and hash.
@@ -46,7 +46,7 @@ fn everything(names: &[&str], seconds: u32) -> String {
     indexed.warnings.iter().for_each(|w| writeln!(out, "warning: {w}").unwrap());
     for package_type in [PackageType::Cmaf, PackageType::Dash] {
         let documents = drive::documents(package_type, seconds, &indexed.index, indexed.head_bytes, &sizes);
-        let manifest = Resource::Manifest { name: "index".into(), package_type };
+        let manifest = Resource::Manifest { name: "index".into(), extension: package_type.manifest_extension() };
         let tag = packager::job::tag(&documents);
         let mut wanted = vec![manifest];
         for (track, segments) in head.tracks.iter().zip(segmenter::ladder(&head, seconds)) {
@@ -57,8 +57,11 @@ fn everything(names: &[&str], seconds: u32) -> String {
                     wanted.push(tagged(TrackFile::IframePlaylist));
                 }
             }
-            wanted.push(tagged(TrackFile::Init));
-            wanted.extend((1..=segments.len() as u32).map(|number| tagged(TrackFile::Segment(number))));
+            wanted.push(tagged(TrackFile::Init(1)));
+            wanted.extend(
+                (1..=segments.len() as u32)
+                    .map(|number| tagged(TrackFile::Segment { number, format: SegmentFormat::Cmaf })),
+            );
         }
         for resource in wanted {
             let text = matches!(

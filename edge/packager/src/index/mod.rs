@@ -5,6 +5,7 @@
 
 pub mod block;
 pub mod entry;
+pub mod events;
 pub mod head;
 
 pub use head::{Fragment, Head, Track};

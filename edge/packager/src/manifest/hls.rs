@@ -8,7 +8,7 @@ use crate::index::head::{Audio, Video};
 use crate::index::{Track, entry};
 use crate::media::presentation::{Item, Presentation, Rendition};
 use crate::media::time::rescale;
-use crate::route::{Resource, TrackFile};
+use crate::route::{Resource, SegmentFormat, TrackFile};
 
 /// Media type of every playlist (RFC 8216bis, 4).
 pub const CONTENT_TYPE: &str = "application/vnd.apple.mpegurl";
@@ -264,7 +264,7 @@ pub fn media(track: &Track, rendition: &Rendition, reference: Option<(&Track, &R
         out,
         "#EXTM3U\n#EXT-X-VERSION:{version}\n#EXT-X-TARGETDURATION:{target}\n#EXT-X-MEDIA-SEQUENCE:1\n\
          #EXT-X-PLAYLIST-TYPE:VOD\n#EXT-X-INDEPENDENT-SEGMENTS\n#EXT-X-MAP:URI=\"{}\"",
-        TrackFile::Init
+        TrackFile::Init(1)
     );
     for gap in gaps {
         out.push_str("#EXT-X-GAP\n");
@@ -273,10 +273,14 @@ pub fn media(track: &Track, rendition: &Rendition, reference: Option<(&Track, &R
     }
     for (number, duration) in (1u32..).zip(entries) {
         write_extinf(&mut out, duration);
-        let _ = writeln!(out, "{}", TrackFile::Segment(number));
+        let _ = writeln!(out, "{}", segment(number));
     }
     out.push_str("#EXT-X-ENDLIST\n");
     out
+}
+
+fn segment(number: u32) -> TrackFile {
+    TrackFile::Segment { number, format: SegmentFormat::Cmaf }
 }
 
 /// A key frame in a segment: which segment, when, and where.
@@ -301,12 +305,12 @@ pub fn iframes(track: &Track, frames: &[Iframe]) -> String {
         "#EXTM3U\n#EXT-X-VERSION:5\n#EXT-X-TARGETDURATION:{}\n#EXT-X-MEDIA-SEQUENCE:1\n\
          #EXT-X-PLAYLIST-TYPE:VOD\n#EXT-X-I-FRAMES-ONLY\n#EXT-X-MAP:URI=\"{}\"",
         target_duration(durations.iter().copied()),
-        TrackFile::Init
+        TrackFile::Init(1)
     );
     for (frame, duration) in frames.iter().zip(durations) {
         write_extinf(&mut out, duration);
         let length = frame.range.end - frame.range.start;
-        let _ = writeln!(out, "#EXT-X-BYTERANGE:{length}@{}\n{}", frame.range.start, TrackFile::Segment(frame.segment));
+        let _ = writeln!(out, "#EXT-X-BYTERANGE:{length}@{}\n{}", frame.range.start, segment(frame.segment));
     }
     out.push_str("#EXT-X-ENDLIST\n");
     out

@@ -4,7 +4,7 @@ use core::cmp::Reverse;
 
 use super::segmenter::Segment;
 use crate::config::{StreamOrder, StreamSelection};
-use crate::index::head::{Audio, Media, Video};
+use crate::index::head::{Audio, Media, Text, Video};
 use crate::index::{Head, Track};
 
 /// The snapshot.
@@ -80,7 +80,7 @@ impl Presentation {
             .items()
             .filter_map(|(track, rendition)| match &track.media {
                 Media::Video(media) => Some(Item { track, rendition, media }),
-                Media::Audio(_) => None,
+                _ => None,
             })
             .filter(|v| (low..=high).contains(&v.track.average_bitrate))
             .collect();
@@ -95,10 +95,24 @@ impl Presentation {
     /// The audio renditions, in the order of the sources.
     pub fn audios(&self) -> Vec<Item<'_, Audio>> {
         let audios = self.items().filter_map(|(track, rendition)| match &track.media {
-            Media::Audio(media) => Some(Item { track, rendition, media }),
-            Media::Video(_) => None,
+            Media::Audio(media) if !track.hidden => Some(Item { track, rendition, media }),
+            _ => None,
         });
         audios.filter(|a| !a.rendition.segments.is_empty()).collect()
+    }
+
+    /// The subtitles, in the order of the sources.
+    pub fn texts(&self) -> Vec<Item<'_, Text>> {
+        let texts = self.items().filter_map(|(track, rendition)| match &track.media {
+            Media::Text(media) if !track.hidden => Some(Item { track, rendition, media }),
+            _ => None,
+        });
+        texts.filter(|t| !t.rendition.segments.is_empty()).collect()
+    }
+
+    /// Timed metadata, if there are any.
+    pub fn events(&self) -> Option<&Track> {
+        self.head.tracks.iter().find(|t| t.media == Media::Metadata)
     }
 
     /// Whether the title has any video.
