@@ -187,7 +187,8 @@ mod tests {
     /// Bits as text to bytes, behind the header of an element.
     fn element_of(bits: &str) -> Vec<u8> {
         let bits: Vec<u8> = bits.bytes().filter(|b| matches!(b, b'0' | b'1')).map(|b| b - b'0').collect();
-        let body: Vec<u8> = bits.chunks(8).map(|c| c.iter().enumerate().fold(0, |n, (i, b)| n | b << (7 - i))).collect();
+        let body: Vec<u8> =
+            bits.chunks(8).map(|c| c.iter().enumerate().fold(0, |n, (i, b)| n | b << (7 - i))).collect();
         let mut out = vec![0x56, 0xe0, body.len() as u8];
         out.extend(body);
         out
