@@ -13,6 +13,7 @@ mod av1_refs;
 mod avc;
 mod avc_slice;
 mod captions;
+pub mod eac3_frame;
 mod entry;
 mod error;
 mod flac;
