@@ -214,3 +214,97 @@ fn random_titles_have_the_sizes_that_were_counted_and_keep_the_rules() {
         }
     }
 }
+
+/// A place for a file that another program reads.
+fn scratch(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(name)
+}
+
+/// Runs a program and gives what it prints. It must succeed and have nothing to complain about.
+fn run(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).output().unwrap_or_else(|e| panic!("{program}: {e}"));
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && errors.is_empty(), "{program} {arguments:?}: {errors}");
+    String::from_utf8(output.stdout).expect("text")
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("a path in UTF-8")
+}
+
+/// Hashes of the packets or decoded frames that ffmpeg finds in a stream.
+fn hashes(path: &Path, before: &[&str], after: &[&str]) -> Vec<String> {
+    let arguments =
+        [&["-v", "error", "-nostdin"], before, &["-i", text(path)], after, &["-f", "framehash", "-"]].concat();
+    let lines = run("ffmpeg", &arguments);
+    lines.lines().filter(|l| !l.starts_with('#')).map(|l| l.split(',').nth(5).unwrap().trim().to_owned()).collect()
+}
+
+/// Presentation times of a stream's packets in seconds, ascending.
+fn times(path: &Path, stream: &str) -> Vec<f64> {
+    let arguments = ["-v", "error", "-select_streams", stream, "-show_entries", "packet=pts_time", "-of", "csv=p=0"];
+    let lines = run("ffprobe", &[&arguments[..], &[text(path)]].concat());
+    let mut times: Vec<f64> = lines.lines().filter_map(|l| l.split(',').next()?.parse().ok()).collect();
+    times.sort_by(f64::total_cmp);
+    times
+}
+
+const FILES: [&str; 10] = [
+    "small/h264_aac.mp4",
+    "small/variable_frame_rate.mp4",
+    "small/audio_delayed_750ms.mp4",
+    "small/open_gop.mp4",
+    "small/hevc_hvc1.mp4",
+    "small/hevc_hev1.mp4",
+    "small/ac3.mp4",
+    "small/eac3_51.mp4",
+    "small/aac_51.mp4",
+    "ladder/video_720p.mp4",
+];
+
+#[test]
+fn ffmpeg_finds_the_frames_of_the_source_at_their_times() {
+    for name in FILES {
+        let source = file::path(name);
+        let title = file::title(name);
+        let mut reader = Reader::default();
+        let mut joined = Vec::new();
+        for segment in title.segments(2) {
+            reader.segment(&segment);
+            joined.extend(segment);
+        }
+        reader.check_clock();
+        let path = scratch(&name.replace(['/', '.'], "_")).with_extension("ts");
+        fs::write(&path, &joined).unwrap();
+        run(
+            "ffmpeg",
+            &["-v", "warning", "-xerror", "-err_detect", "explode", "-i", text(&path), "-map", "0", "-f", "null", "-"],
+        );
+        if title.program.video.is_some() {
+            let decoded = |path: &Path| {
+                hashes(
+                    path,
+                    &["-ignore_editlist", "1"][..if path == source { 2 } else { 0 }],
+                    &["-map", "0:v:0", "-fps_mode", "passthrough"],
+                )
+            };
+            let frames = decoded(&path);
+            assert!(frames.len() > 50, "{name}: {} frames", frames.len());
+            assert!(frames == decoded(&source), "{name}: other pictures");
+        }
+        if let Some(audio) = &title.program.audio {
+            let filter: &[&str] = if audio.stream.header_bytes() > 0 { &["-bsf:a", "aac_adtstoasc"] } else { &[] };
+            let packets = hashes(&path, &[], &[&["-map", "0:a:0", "-c", "copy"], filter].concat());
+            let wanted = hashes(&source, &["-ignore_editlist", "1"], &["-map", "0:a:0", "-c", "copy"]);
+            assert!(packets.len() > 50, "{name}: {} packets", packets.len());
+            assert!(packets == wanted, "{name}: other audio");
+        }
+        for stream in ["v:0", "a:0"] {
+            let (found, wanted) = (times(&path, stream), times(&source, stream));
+            assert_eq!(found.len(), wanted.len(), "{name} {stream}");
+            for (found, wanted) in found.iter().zip(&wanted) {
+                assert!((found - wanted - 10.0).abs() < 0.001, "{name} {stream}: {found} of {wanted}");
+            }
+        }
+    }
+}
