@@ -143,7 +143,8 @@ fn presented(pts: i64) -> Times {
 /// Packets of an access unit of video. Those of the first one of a fragment are all that stands before the key frame's end:
 /// a fragment begins with them.
 pub fn access_unit_packets(unit: &Unit) -> u64 {
-    packets(PesHeader::bytes(Some(video_times(unit))) + unit.size as usize, true) as u64
+    let header = PesHeader::bytes(Some(video_times(unit)));
+    packets(header.saturating_add(unit.size as usize), true) as u64
 }
 
 /// Packets of the video of a fragment with this [`Fragment::span`].
@@ -165,7 +166,7 @@ pub fn audio_packets(stream: &AudioStream, units: &[Unit], span: Option<&Range<i
         })
     };
     for (pts, group) in groups() {
-        payload += packets(PesHeader::bytes(Some(presented(pts))) + group.bytes, span.is_some()) as u64;
+        payload += packets(PesHeader::bytes(Some(presented(pts))).saturating_add(group.bytes), span.is_some()) as u64;
     }
     Packets { payload, clock: span.map_or(0, |span| clocks(groups().map(|(pts, _)| pts), span)) }
 }
@@ -302,7 +303,7 @@ impl Muxer {
         let Some(first) = units.first() else { return Ok(()) };
         let header = PesHeader {
             stream_id: match stream.codec() {
-                AudioCodec::Aac(_) | AudioCodec::Mp3 => AUDIO_STREAM_ID,
+                AudioCodec::Aac(_) | AudioCodec::Mp3 { .. } => AUDIO_STREAM_ID,
                 AudioCodec::Ac3 | AudioCodec::Eac3 => PRIVATE_STREAM_ID,
             },
             times: Some(presented(first.pts)),
@@ -382,7 +383,8 @@ fn program_map(program: &Program) -> Vec<u8> {
             AudioCodec::Aac(_) => (0x0f, None),
             AudioCodec::Ac3 => (0x81, Some(b"AC-3")),
             AudioCodec::Eac3 => (0x87, Some(b"EAC3")),
-            AudioCodec::Mp3 => (0x03, None),
+            AudioCodec::Mp3 { low_rate: false } => (0x03, None),
+            AudioCodec::Mp3 { low_rate: true } => (0x04, None),
         };
         elementary_stream(&mut out, stream_type, AUDIO_PID, |out| {
             registration_descriptor(out, registration);

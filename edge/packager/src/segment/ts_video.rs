@@ -86,6 +86,12 @@ impl VideoStream {
             Codec::Hevc => VideoCodec::Hevc,
             _ => return Err(no_place(&config)),
         };
+        if config.video().and_then(|v| v.dolby_vision).is_some_and(|v| v.compatibility_id == 0) {
+            return Err(Error::unsupported(format!(
+                "{} has no base layer for other decoders, and HLS has no Dolby Vision in transport streams",
+                config.codecs
+            )));
+        }
         let length_size = usize::from(config.video().and_then(|v| v.nal_length_size).unwrap_or(4));
         let parameter_sets = match codec {
             VideoCodec::Avc => entry.child(b"avcC").and_then(avc_parameter_sets),

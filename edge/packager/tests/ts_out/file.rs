@@ -38,8 +38,8 @@ fn samples(file: &[u8], track: &SourceTrack, size: impl Fn(&[u8], bool) -> u32) 
     samples
 }
 
-/// The first video and the first audio of a file as a title that is cut at every key frame.
-pub fn title(name: &str) -> Title {
+/// A file and its tracks.
+fn read(name: &str) -> (Vec<u8>, Vec<SourceTrack>) {
     let file = std::fs::read(path(name)).expect("the fixture is there");
     let mut reader = FileReader::new(file.len() as u64);
     while let Some(range) = reader.wanted() {
@@ -47,6 +47,17 @@ pub fn title(name: &str) -> Title {
         reader.supply(bytes).expect("the fixture is read");
     }
     let (tracks, _) = reader.finish().expect("the fixture is read");
+    (file, tracks)
+}
+
+/// The first sample entry of every track.
+pub fn sample_entries(name: &str) -> Vec<(Handler, Vec<u8>)> {
+    read(name).1.iter().map(|track| (track.handler, track.sample_entries[0].bytes.to_vec())).collect()
+}
+
+/// The first video and the first audio of a file as a title that is cut at every key frame.
+pub fn title(name: &str) -> Title {
+    let (file, tracks) = read(name);
     let find = |handler| tracks.iter().find(|track| track.handler == handler);
     let mut program = Program::default();
     let (mut video, mut audio) = (Vec::new(), Vec::new());
