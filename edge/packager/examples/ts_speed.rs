@@ -28,8 +28,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     // 150 frames at 25 a second in groups of two seconds, and AAC of 128 kbit/s.
     let sample = |number: usize| -> Vec<u8> {
-        let size: u32 = if number % 50 == 0 { 120_000 } else { 22_500 };
-        let header = if number % 50 == 0 { 0x65 } else { 0x41 };
+        let size: u32 = if number.is_multiple_of(50) { 120_000 } else { 22_500 };
+        let header = if number.is_multiple_of(50) { 0x65 } else { 0x41 };
         let mut sample = size.to_be_bytes().to_vec();
         sample.push(header);
         sample.extend((1..size).map(|n| (n % 251) as u8 + 4));
@@ -37,7 +37,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let samples: Vec<Vec<u8>> = (0..150).map(sample).collect();
     let unit = |(number, sample): (usize, &Vec<u8>)| {
-        let (dts, sync) = (number as i64 * 3_600, number % 50 == 0);
+        let (dts, sync) = (number as i64 * 3_600, number.is_multiple_of(50));
         Unit { size: video.access_unit_bytes(sample, sync), dts, pts: dts + 7_200, sync }
     };
     let video_units: Vec<Unit> = samples.iter().enumerate().map(unit).collect();

@@ -30,6 +30,7 @@ pub use captions::Captions;
 use entry::Entry;
 use error::Malformed;
 pub use error::{Error, ErrorKind};
+pub(crate) use hevc::layer_id;
 pub use scan::{ScanError, Scanner, Subsample};
 
 /// Four bytes that name a box or a sample entry.

@@ -6,4 +6,5 @@ pub mod packed;
 pub mod ts;
 mod ts_audio;
 mod ts_order;
+mod ts_program;
 mod ts_video;

@@ -2,7 +2,7 @@
 //! (ISO/IEC 13818-1, 2.14 and 2.17): an access unit delimiter, parameter sets where decoding can begin, then the NAL units.
 
 use crate::bytes::Reader;
-use crate::codec::{Codec, Config, Handler, SampleEntry};
+use crate::codec::{Codec, Config, Handler, SampleEntry, layer_id};
 use crate::error::{Error, Result};
 
 /// The form that works at the start of an access unit and everywhere else.
@@ -20,7 +20,8 @@ pub enum VideoCodec {
 /// What a NAL unit is to a writer of transport streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Role {
-    /// Access unit delimiters and filler data: left out.
+    /// Left out: access unit delimiters, filler data, and layers above the base layer of H.265, which would be streams of their
+    /// own.
     Dropped,
     /// Parameter sets, one bit for each kind.
     ParameterSet(u8),
@@ -37,6 +38,7 @@ impl VideoCodec {
                 8 => Role::ParameterSet(2),
                 _ => Role::Other,
             },
+            Self::Hevc if layer_id(nal) != 0 => Role::Dropped,
             Self::Hevc => match header >> 1 & 63 {
                 35 | 38 => Role::Dropped,
                 32 => Role::ParameterSet(1),
