@@ -232,14 +232,14 @@ fn run(program: &str, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("text")
 }
 
-fn text(path: &Path) -> &str {
+fn text_of(path: &Path) -> &str {
     path.to_str().expect("a path in UTF-8")
 }
 
 /// Hashes of the packets or decoded frames that ffmpeg finds in a stream.
 fn hashes(path: &Path, before: &[&str], after: &[&str]) -> Vec<String> {
     let arguments =
-        [&["-v", "error", "-nostdin"], before, &["-i", text(path)], after, &["-f", "framehash", "-"]].concat();
+        [&["-v", "error", "-nostdin"], before, &["-i", text_of(path)], after, &["-f", "framehash", "-"]].concat();
     let lines = run("ffmpeg", &arguments);
     lines.lines().filter(|l| !l.starts_with('#')).map(|l| l.split(',').nth(5).unwrap().trim().to_owned()).collect()
 }
@@ -247,7 +247,7 @@ fn hashes(path: &Path, before: &[&str], after: &[&str]) -> Vec<String> {
 /// Presentation times of a stream's packets in seconds, ascending.
 fn times(path: &Path, stream: &str) -> Vec<f64> {
     let arguments = ["-v", "error", "-select_streams", stream, "-show_entries", "packet=pts_time", "-of", "csv=p=0"];
-    let lines = run("ffprobe", &[&arguments[..], &[text(path)]].concat());
+    let lines = run("ffprobe", &[&arguments[..], &[text_of(path)]].concat());
     let mut times: Vec<f64> = lines.lines().filter_map(|l| l.split(',').next()?.parse().ok()).collect();
     times.sort_by(f64::total_cmp);
     times
@@ -282,7 +282,20 @@ fn ffmpeg_finds_the_frames_of_the_source_at_their_times() {
         fs::write(&path, &joined).unwrap();
         run(
             "ffmpeg",
-            &["-v", "warning", "-xerror", "-err_detect", "explode", "-i", text(&path), "-map", "0", "-f", "null", "-"],
+            &[
+                "-v",
+                "warning",
+                "-xerror",
+                "-err_detect",
+                "explode",
+                "-i",
+                text_of(&path),
+                "-map",
+                "0",
+                "-f",
+                "null",
+                "-",
+            ],
         );
         if title.program.video.is_some() {
             let decoded = |path: &Path| {
@@ -370,7 +383,7 @@ fn time_stamps_begin_anew_after_26_hours_and_a_half() {
             assert!(moved.abs() < 0.001 || (moved + 95_443.717_7).abs() < 0.001, "{late} of {plain}");
         }
     }
-    run("ffmpeg", &["-v", "warning", "-xerror", "-err_detect", "explode", "-i", text(&path), "-f", "null", "-"]);
+    run("ffmpeg", &["-v", "warning", "-xerror", "-err_detect", "explode", "-i", text_of(&path), "-f", "null", "-"]);
 }
 
 #[test]
@@ -395,7 +408,7 @@ fn packed_audio_is_what_ffmpeg_takes_it_for() {
         if stream.header_bytes() > 0 {
             // Of these ffprobe shows the tag.
             let tags =
-                run("ffprobe", &["-v", "error", "-show_entries", "format_tags", "-of", "default=nw=1", text(&path)]);
+                run("ffprobe", &["-v", "error", "-show_entries", "format_tags", "-of", "default=nw=1", text_of(&path)]);
             assert!(
                 tags.starts_with("TAG:id3v2_priv.com.apple.streaming.transportStreamTimestamp=\\x00\\x00\\x00"),
                 "{tags}"
@@ -419,7 +432,7 @@ fn the_program_map_says_what_the_streams_are() {
     assert_eq!(tags, [(Some(945_000), tag)]);
     let names = |path: &Path| {
         let fields = "stream=codec_name,codec_tag_string:stream_tags=language";
-        run("ffprobe", &["-v", "error", "-show_entries", fields, "-of", "default=nw=1:nk=1", text(path)])
+        run("ffprobe", &["-v", "error", "-show_entries", fields, "-of", "default=nw=1:nk=1", text_of(path)])
     };
     let found = names(&write(&title, "id3.ts"));
     let lines: Vec<&str> = found.lines().collect();
@@ -436,8 +449,8 @@ fn channels_that_have_no_number_are_described_in_every_frame() {
     let source = scratch("quad.mp4");
     let tones = "sine=f=400:r=48000:d=3[a];sine=f=500:r=48000:d=3[b];sine=f=600:r=48000:d=3[c];sine=f=700:r=48000:d=3[d];\
                  [a][b][c][d]join=inputs=4:channel_layout=quad";
-    run("ffmpeg", &["-v", "error", "-y", "-filter_complex", tones, "-c:a", "aac", "-bitexact", text(&source)]);
-    let title = file::title(text(&source));
+    run("ffmpeg", &["-v", "error", "-y", "-filter_complex", tones, "-c:a", "aac", "-bitexact", text_of(&source)]);
+    let title = file::title(text_of(&source));
     let stream = title.program.audio.unwrap().stream;
     assert!(matches!(stream.codec(), AudioCodec::Aac(Adts { channel_configuration: 0, .. })));
     assert!(stream.header_bytes() > 7);
@@ -445,9 +458,9 @@ fn channels_that_have_no_number_are_described_in_every_frame() {
     let decoded = hashes(&path, &["-xerror", "-err_detect", "explode"], &[]);
     assert!(decoded == hashes(&source, &["-ignore_editlist", "1"], &[]));
     let wanted =
-        run("ffprobe", &["-v", "error", "-show_entries", "stream=channel_layout", "-of", "csv=p=0", text(&source)]);
+        run("ffprobe", &["-v", "error", "-show_entries", "stream=channel_layout", "-of", "csv=p=0", text_of(&source)]);
     let found =
-        run("ffprobe", &["-v", "error", "-show_entries", "stream=channel_layout", "-of", "csv=p=0", text(&path)]);
+        run("ffprobe", &["-v", "error", "-show_entries", "stream=channel_layout", "-of", "csv=p=0", text_of(&path)]);
     assert!(found.starts_with(wanted.trim()), "{found} of {wanted}");
 }
 
@@ -634,4 +647,71 @@ fn files_of_all_kinds_keep_the_rules() {
         }
     }
     println!("{files} files");
+}
+
+fn seconds(ticks: i64) -> f64 {
+    ticks as f64 / 90_000.0
+}
+
+/// A media playlist of these segments, which begin at these times, and the segments.
+fn playlist(folder: &Path, extension: &str, segments: &[(i64, Vec<u8>)], end: i64) {
+    fs::create_dir_all(folder).unwrap();
+    let mut text = String::from("#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-PLAYLIST-TYPE:VOD\n#EXT-X-TARGETDURATION:5\n");
+    for (number, (start, bytes)) in segments.iter().enumerate() {
+        let next = segments.get(number + 1).map_or(end, |s| s.0);
+        text += &format!("#EXTINF:{:.5},\n{number}.{extension}\n", seconds(next - start));
+        fs::write(folder.join(format!("{number}.{extension}")), bytes).unwrap();
+    }
+    fs::write(folder.join("media.m3u8"), text + "#EXT-X-ENDLIST\n").unwrap();
+}
+
+/// The ladder's title: pictures and sound come from files of their own.
+fn joined_title() -> Title {
+    let (video, audio) = (file::title("ladder/video_360p.mp4"), file::title("ladder/audio_eng.mp4"));
+    let all = |title: Title, pick: fn(Cut) -> Vec<Sample>| title.cuts.into_iter().flat_map(pick).collect::<Vec<_>>();
+    let program = Program { video: video.program.video.clone(), audio: audio.program.audio, id3: false };
+    Title { program, cuts: file::cut(all(video, |cut| cut.video), all(audio, |cut| cut.audio)) }
+}
+
+#[test]
+fn ffmpeg_plays_playlists_of_segments_without_a_complaint() {
+    let folder = scratch("hls");
+    let (muxed, separate, packed_audio) = (folder.join("muxed"), folder.join("video"), folder.join("audio"));
+    let mut title = joined_title();
+    let starts: Vec<i64> = title.cuts.chunks(2).map(|cuts| cuts[0].video[0].0.pts).collect();
+    let timed = |segments: Vec<Vec<u8>>| starts.iter().copied().zip(segments).collect::<Vec<_>>();
+    playlist(&muxed, "ts", &timed(title.segments(2)), 16 * 90_000);
+
+    let stream = title.program.audio.take().unwrap().stream;
+    let mut packed_segments = Vec::new();
+    for cuts in title.cuts.chunks(2) {
+        let frames: Vec<&Sample> = cuts.iter().flat_map(|cut| &cut.audio).collect();
+        let mut out = Vec::new();
+        packed::tag(frames[0].0.pts, &mut out);
+        frames.iter().for_each(|frame| packed::frame(&stream, &frame.1, &mut out));
+        packed_segments.push(out);
+    }
+    playlist(&packed_audio, packed::extension(stream.codec()), &timed(packed_segments), 16 * 90_000);
+    title.cuts.iter_mut().for_each(|cut| cut.audio.clear());
+    playlist(&separate, "ts", &timed(title.segments(2)), 16 * 90_000);
+    let main = folder.join("main.m3u8");
+    let text = "#EXTM3U\n#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a\",NAME=\"English\",DEFAULT=YES,AUTOSELECT=YES,LANGUAGE=\"en\",\
+                URI=\"audio/media.m3u8\"\n#EXT-X-STREAM-INF:BANDWIDTH=1000000,CODECS=\"avc1.64001e,mp4a.40.2\",AUDIO=\"a\"\n\
+                video/media.m3u8\n";
+    fs::write(&main, text).unwrap();
+
+    let pictures = hashes(&file::path("ladder/video_360p.mp4"), &["-ignore_editlist", "1"], &["-map", "0:v:0"]);
+    let sound =
+        hashes(&file::path("ladder/audio_eng.mp4"), &["-ignore_editlist", "1"], &["-map", "0:a:0", "-c", "copy"]);
+    let wanted = times(&file::path("ladder/video_360p.mp4"), "v:0");
+    for list in [muxed.join("media.m3u8"), main] {
+        run("ffmpeg", &["-v", "warning", "-xerror", "-err_detect", "explode", "-i", text_of(&list), "-f", "null", "-"]);
+        assert!(hashes(&list, &[], &["-map", "0:v:0", "-fps_mode", "passthrough"]) == pictures);
+        assert!(hashes(&list, &[], &["-map", "0:a:0", "-c", "copy", "-bsf:a", "aac_adtstoasc"]) == sound);
+        // Pictures and sound stay in step.
+        let (video, audio) = (times(&list, "v:0"), times(&list, "a:0"));
+        assert!((video[0] - audio[0] - wanted[0] - 1_024.0 / 48_000.0).abs() < 0.001, "{} {}", video[0], audio[0]);
+        let last = (video.last().unwrap() - video[0], audio.last().unwrap() - audio[0]);
+        assert!((last.0 - 15.96).abs() < 0.001 && (last.1 - 16.0).abs() < 0.03, "{last:?}");
+    }
 }
