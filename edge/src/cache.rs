@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use packager::config::SourceObject;
 use packager::job::Prepared;
 use packager::response::{Part, Response};
 use packager::route::Resource;
@@ -139,11 +140,20 @@ impl Cache {
 
     /// Keeps an answer unless it holds many bytes of ours. Bytes of media are only named in it, never kept.
     pub fn keep_rendered(&mut self, key: &str, response: &Rc<Response>) {
-        let ours: usize = response
-            .parts
-            .iter()
-            .map(|part| size_of::<Part>() + if let Part::Bytes(bytes) = part { bytes.len() } else { 0 })
-            .sum();
+        let mut last: Option<&Arc<SourceObject>> = None;
+        let mut ours = 0;
+        for part in &response.parts {
+            ours += size_of::<Part>();
+            ours += match part {
+                Part::Bytes(bytes) => bytes.len(),
+                Part::Source { object, .. } if last.is_some_and(|last| Arc::ptr_eq(last, object)) => 0,
+                Part::Source { object, .. } => {
+                    last = Some(object);
+                    object.memory()
+                }
+                Part::Made { recipe, .. } => recipe.memory(),
+            };
+        }
         if ours <= MAX_RENDERED_BYTES {
             self.0.put(key, Entry::Rendered(response.clone()), ours);
         }

@@ -9,6 +9,7 @@ pub mod cache;
 pub mod conditional;
 pub mod health;
 pub mod http;
+pub mod making;
 pub mod origin;
 pub mod platform;
 pub mod problem;

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::{Either, select};
-use packager::config::{INDEX_PATH, IndexObject, MEDIA_PATH, PULL_PATH, SourceObject};
+use packager::config::{
+    ASSET_HEADER, Asset, BYTES_HEADER, INDEX_PATH, IndexObject, MEDIA_PATH, PULL_PATH, SourceObject,
+};
 use packager::{Error, limits};
 
 use crate::cache::index_key;
@@ -51,7 +53,7 @@ impl<P: Platform> Edge<P> {
             self.platform.sleep(FLIGHT_POLL).await;
         };
         let asked = Asked { route: INDEX_PATH, path: &index.path, range, total: index.bytes, etag: None };
-        let mut body = self.open(settings, &asked).await?;
+        let mut body = self.open(settings, &asked, Vec::new()).await?;
         let bytes = self.collect(&mut body, length as usize).await.and_then(|bytes| {
             let short = bytes.len() as u64 != length;
             if short { Err(format!("{} of {length} bytes arrived", bytes.len())) } else { Ok(Bytes::from(bytes)) }
@@ -61,19 +63,25 @@ impl<P: Platform> Edge<P> {
         Ok(bytes)
     }
 
-    /// Opens a ranged read of a media file, and returns once the origin has agreed to send exactly that range of exactly
-    /// the file that was indexed.
+    /// Opens a ranged read of an object of `asset`, and returns once the origin has agreed to send exactly that range of
+    /// exactly the object that was indexed.
     ///
     /// # Errors
     /// `BadSource` when the stored file has changed or is gone, `Upstream` when the origin fails.
     pub async fn open_media(
         &self,
         settings: &Settings,
-        source: &SourceObject,
+        asset: &Asset,
+        object: &SourceObject,
         range: Range<u64>,
     ) -> Result<P::Body, Problem> {
-        let etag = source.etag.as_deref();
-        self.open(settings, &Asked { route: MEDIA_PATH, path: &source.path, range, total: source.bytes, etag }).await
+        let SourceObject { path, bytes, etag } = object;
+        let fields = vec![
+            (ASSET_HEADER, format!("{}/{}", asset.packaging_group, asset.name)),
+            (BYTES_HEADER, bytes.to_string()),
+        ];
+        let asked = Asked { route: MEDIA_PATH, path, range, total: *bytes, etag: etag.as_deref() };
+        self.open(settings, &asked, fields).await
     }
 
     /// Asks control for a document: its JSON, or `None` when control says that there is none.
@@ -90,9 +98,14 @@ impl<P: Platform> Edge<P> {
         }
     }
 
-    async fn open(&self, settings: &Settings, asked: &Asked<'_>) -> Result<P::Body, Problem> {
+    async fn open(
+        &self,
+        settings: &Settings,
+        asked: &Asked<'_>,
+        mut fields: Vec<(&'static str, String)>,
+    ) -> Result<P::Body, Problem> {
         let url = format!("{}{}{}", settings.control_url, asked.route, encode_path(asked.path));
-        let mut fields = vec![("range", range::request_field(&asked.range))];
+        fields.push(("range", range::request_field(&asked.range)));
         fields.extend(asked.etag.map(|etag| ("if-match", etag.to_owned())));
         let incoming = self
             .get(settings, &url, &fields)

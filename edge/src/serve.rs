@@ -23,7 +23,7 @@ use crate::problem::{Kind, Problem};
 use crate::range::{self, Wanted};
 use crate::settings::Settings;
 use crate::store::{DOUBTED, FRESH, Memory, Resolved};
-use crate::transfer::{Media, Transfer};
+use crate::transfer::{Media, Opened, Transfer};
 
 /// Path of the health check.
 const HEALTH_PATH: &str = "/healthz";
@@ -233,8 +233,8 @@ impl<P: Platform> Edge<P> {
         Err(Error::internal(format!("the job asked more than {MAX_ROUNDS} times")).into())
     }
 
-    /// The body of `parts`. When media belongs to it, its first read has been opened, so that an origin that fails is an
-    /// error and not a broken body.
+    /// The body of `parts`. When media belongs to it, the reads of its first piece have been opened, so that an origin that
+    /// fails is an error and not a broken body.
     async fn content(
         self: &Rc<Self>,
         settings: Rc<Settings>,
@@ -243,35 +243,27 @@ impl<P: Platform> Edge<P> {
         timing: &mut Timing,
     ) -> Result<Content<P>, Problem> {
         let plan = plan(parts);
-        let read = plan.iter().find_map(|send| match send {
-            Send::Read { source, range, .. } => Some((*source, range.clone())),
-            Send::Bytes(_) => None,
-        });
-        let Some((source, range)) = read else {
-            let mut pieces: Vec<Bytes> = plan
-                .into_iter()
-                .filter_map(|send| match send {
-                    Send::Bytes(bytes) => Some(bytes),
-                    Send::Read { .. } => None,
-                })
-                .collect();
-            return Ok(match (pieces.pop(), pieces.is_empty()) {
-                (None, _) => Content::Empty,
-                (Some(only), true) => Content::Whole(only),
-                (Some(last), false) => {
-                    pieces.push(last);
-                    Content::Whole(pieces.concat().into())
-                }
-            });
-        };
+        let media = Media { edge: self.clone(), settings, asset };
         let mut start = self.platform.monotonic();
-        let object = asset
-            .sources
-            .get(usize::from(source))
-            .ok_or_else(|| Error::bad_source(format!("the index names source {source}, the asset has none such")))?;
-        let first = self.open_media(&settings, object, range).await?;
-        timing.origin = self.lap(&mut start);
-        Ok(Content::Stream(Transfer::new(Media { edge: self.clone(), settings, asset }, plan, first)))
+        if let Some(first) = Opened::next(&media, plan.iter()).await? {
+            timing.origin = self.lap(&mut start);
+            return Ok(Content::Stream(Transfer::new(media, plan, first)));
+        }
+        let mut pieces: Vec<Bytes> = plan
+            .into_iter()
+            .filter_map(|send| match send {
+                Send::Bytes(bytes) => Some(bytes),
+                Send::Read { .. } | Send::Make { .. } => None,
+            })
+            .collect();
+        Ok(match (pieces.pop(), pieces.is_empty()) {
+            (None, _) => Content::Empty,
+            (Some(only), true) => Content::Whole(only),
+            (Some(last), false) => {
+                pieces.push(last);
+                Content::Whole(pieces.concat().into())
+            }
+        })
     }
 
     /// The time since `start`, which becomes now.

@@ -7,10 +7,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::future::join;
-use packager::config::Asset;
+use packager::config::{Asset, SourceObject};
 use packager::response::{Keep, Send};
 
+use crate::making::Making;
 use crate::platform::{Body, Platform, Sink};
+use crate::problem::Problem;
 use crate::serve::Edge;
 use crate::settings::Settings;
 
@@ -29,45 +31,75 @@ pub trait Origin {
     /// What arrives.
     type Body: Body;
 
-    /// Asks for a range of a source and waits until the origin has agreed to send exactly that.
+    /// Asks for a range of an object and waits until the origin has agreed to send exactly that.
     ///
     /// # Errors
-    /// Why it does not, for people.
-    async fn open(&self, source: u16, range: Range<u64>) -> Result<Self::Body, String>;
+    /// Why it does not.
+    async fn open(&self, object: &SourceObject, range: Range<u64>) -> Result<Self::Body, Problem>;
 }
 
-/// The media files of one asset.
+/// The media of one asset.
 pub struct Media<P: Platform> {
     /// Where to read.
     pub edge: Rc<Edge<P>>,
     /// How to ask.
     pub settings: Rc<Settings>,
-    /// The files.
+    /// Whose media it is.
     pub asset: Arc<Asset>,
 }
 
 impl<P: Platform> Origin for Media<P> {
     type Body = P::Body;
 
-    async fn open(&self, source: u16, range: Range<u64>) -> Result<P::Body, String> {
-        let Some(object) = self.asset.sources.get(usize::from(source)) else {
-            return Err(format!("the asset has no source {source}"));
-        };
-        self.edge.open_media(&self.settings, object, range).await.map_err(|problem| problem.detail)
+    async fn open(&self, object: &SourceObject, range: Range<u64>) -> Result<P::Body, Problem> {
+        self.edge.open_media(&self.settings, &self.asset, object, range).await
     }
 }
 
-/// A body on its way, whose first read has been opened already.
+/// What one piece of a plan needs of an origin, with its reads opened.
+pub enum Opened<B> {
+    /// The body of a [`Send::Read`].
+    Read(B),
+    /// A [`Send::Make`].
+    Make(Making<B>),
+}
+
+impl<B: Body> Opened<B> {
+    /// Opens the first piece of `plan` that reads media; `None` when none does.
+    ///
+    /// # Errors
+    /// Why a read cannot be opened.
+    pub async fn next<O: Origin<Body = B>>(
+        origin: &O,
+        plan: impl Iterator<Item = &Send>,
+    ) -> Result<Option<Self>, Problem> {
+        for send in plan {
+            match send {
+                Send::Bytes(_) => {}
+                Send::Read { object, range, .. } => {
+                    return origin.open(object, range.clone()).await.map(|body| Some(Self::Read(body)));
+                }
+                Send::Make { recipe, range } => {
+                    let making = Making::open(origin, recipe.clone(), range.clone()).await?;
+                    return Ok(Some(Self::Make(making)));
+                }
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// A body on its way, whose first reads have been opened already.
 pub struct Transfer<P: Platform> {
     media: Media<P>,
     plan: VecDeque<Send>,
-    first: Option<P::Body>,
+    first: Opened<P::Body>,
 }
 
 impl<P: Platform> Transfer<P> {
-    /// A body with `plan`; `first` is what its first read gives.
-    pub fn new(media: Media<P>, plan: Vec<Send>, first: P::Body) -> Self {
-        Self { media, plan: plan.into(), first: Some(first) }
+    /// A body with `plan`; `first` is what [`Opened::next`] gave for it.
+    pub fn new(media: Media<P>, plan: Vec<Send>, first: Opened<P::Body>) -> Self {
+        Self { media, plan: plan.into(), first }
     }
 
     /// Sends all of it.
@@ -75,46 +107,42 @@ impl<P: Platform> Transfer<P> {
     /// # Errors
     /// [`Broken`]; then what was sent is not the whole body, and the receiver has to be told.
     pub async fn run(self, sink: &mut impl Sink) -> Result<(), Broken> {
-        execute(&self.media, self.plan, self.first, sink).await
+        execute(&self.media, self.plan, Some(self.first), sink).await
     }
 }
 
-/// Sends what `plan` says. While one read is passed on, the next one is opened.
+/// Sends what `plan` says. While one piece is passed on or made, the reads of the next one are opened. `opened` is what
+/// [`Opened::next`] gave for `plan`, if it was asked.
 ///
 /// # Errors
 /// See [`Transfer::run`].
 pub async fn execute<O: Origin>(
     origin: &O,
     mut plan: VecDeque<Send>,
-    first: Option<O::Body>,
+    mut opened: Option<Opened<O::Body>>,
     sink: &mut impl Sink,
 ) -> Result<(), Broken> {
-    let mut opened = first;
+    let failed = |problem: Problem| Broken::Origin(problem.detail);
     // Bytes of ours wait here until a read begins: they go out while its first bytes are awaited.
     let mut ready = Vec::new();
     while let Some(send) = plan.pop_front() {
-        match send {
-            Send::Bytes(bytes) => append(&mut ready, bytes),
-            Send::Read { source, range, keep } => {
-                let body = match opened.take() {
-                    Some(body) => body,
-                    None => origin.open(source, range.clone()).await.map_err(Broken::Origin)?,
-                };
-                let next = plan.iter().find_map(|send| match send {
-                    Send::Read { source, range, .. } => Some((*source, range.clone())),
-                    Send::Bytes(_) => None,
-                });
-                let open_next = async {
-                    match next {
-                        Some((source, range)) => origin.open(source, range).await.map(Some),
-                        None => Ok(None),
-                    }
-                };
-                let (left, next) = join(pass_on(body, range, keep, ready, sink), open_next).await;
-                ready = left?;
-                opened = next.map_err(Broken::Origin)?;
-            }
+        if let Send::Bytes(bytes) = send {
+            append(&mut ready, bytes);
+            continue;
         }
+        if opened.is_none() {
+            opened = Opened::next(origin, core::iter::once(&send)).await.map_err(failed)?;
+        }
+        let next = Opened::next(origin, plan.iter());
+        let (left, next) = match (send, opened.take()) {
+            (Send::Read { range, keep, .. }, Some(Opened::Read(body))) => {
+                join(pass_on(body, range, keep, ready, sink), next).await
+            }
+            (Send::Make { .. }, Some(Opened::Make(making))) => join(making.run(origin, ready, sink), next).await,
+            _ => return Err(Broken::Origin("another piece of the body was opened than is sent".to_owned())),
+        };
+        ready = left?;
+        opened = next.map_err(failed)?;
     }
     if !ready.is_empty() {
         sink.send(ready).await.map_err(|_| Broken::Closed)?;
@@ -244,7 +272,7 @@ mod tests {
     impl Origin for Store {
         type Body = Chunks;
 
-        async fn open(&self, _: u16, range: Range<u64>) -> Result<Chunks, String> {
+        async fn open(&self, _: &SourceObject, range: Range<u64>) -> Result<Chunks, Problem> {
             self.opened.borrow_mut().push(range.clone());
             let mut bytes = &self.media[range.start as usize..range.end as usize];
             if let Some((at, _)) = self.cut {
@@ -279,6 +307,10 @@ mod tests {
         Part::Bytes(Bytes::from_static(text.as_bytes()))
     }
 
+    fn source(range: Range<u64>) -> Part {
+        Part::Source { object: Arc::new(SourceObject { path: "a".into(), bytes: 600_000, etag: None }), range }
+    }
+
     fn store(chunk: usize) -> Store {
         let media = (0..600_000u32).map(|n| (n % 251) as u8).collect();
         Store { media, chunk, cut: None, opened: RefCell::default() }
@@ -288,13 +320,13 @@ mod tests {
         let piece = |part: &Part| match part {
             Part::Bytes(bytes) => bytes.to_vec(),
             Part::Source { range, .. } => media[range.start as usize..range.end as usize].to_vec(),
+            Part::Made { .. } => panic!("nothing is made here"),
         };
         parts.iter().flat_map(piece).collect()
     }
 
     #[test]
     fn any_plan_gives_the_bytes_of_its_parts_whatever_the_pieces_are() {
-        let source = |range| Part::Source { source: 0, range };
         let lists = [
             vec![ours("moof"), source(10..20)],
             vec![ours("a"), ours("b"), source(10..20), ours("c"), source(20..30), ours("d"), source(35..50), ours("e")],
@@ -316,11 +348,10 @@ mod tests {
     #[test]
     fn each_read_is_opened_once_and_the_first_may_be_given() {
         let store = store(16);
-        let parts =
-            vec![Part::Source { source: 0, range: 0..100 }, Part::Source { source: 0, range: 500_000..500_010 }];
-        let first = block_on(store.open(0, 0..100)).unwrap();
+        let plan = plan(vec![source(0..100), source(500_000..500_010)]);
+        let first = block_on(Opened::next(&store, plan.iter())).unwrap();
         let mut sink = Received::default();
-        block_on(execute(&store, plan(parts).into(), Some(first), &mut sink)).unwrap();
+        block_on(execute(&store, plan.into(), first, &mut sink)).unwrap();
         assert_eq!(*store.opened.borrow(), [0..100, 500_000..500_010]);
         assert_eq!(sink.bytes.len(), 110);
     }
@@ -332,7 +363,7 @@ mod tests {
         {
             let store = Store { cut: Some(cut), ..store(16) };
             let mut sink = Received::default();
-            let parts = vec![ours("head"), Part::Source { source: 0, range: 0..100 }];
+            let parts = vec![ours("head"), source(0..100)];
             let broken = block_on(execute(&store, plan(parts).into(), None, &mut sink)).unwrap_err();
             assert!(matches!(&broken, Broken::Origin(text) if text.contains(words)), "{broken:?}");
             assert!(sink.bytes.starts_with(b"head") && sink.bytes.len() <= 54);
@@ -350,7 +381,7 @@ mod tests {
     fn a_receiver_that_goes_away_ends_the_reads() {
         let store = store(16);
         let mut sink = Received { closes_after: Some(20), ..Received::default() };
-        let parts = vec![Part::Source { source: 0, range: 0..1000 }];
+        let parts = vec![source(0..1000)];
         assert_eq!(block_on(execute(&store, plan(parts).into(), None, &mut sink)), Err(Broken::Closed));
     }
 }

@@ -19,6 +19,24 @@ const START: Duration = Duration::from_secs(90);
 const INGEST: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(20);
 
+/// An output that packaging can make.
+pub struct Output {
+    /// What the tests call it.
+    pub name: &'static str,
+    /// Its package type.
+    pub package_type: &'static str,
+    /// Whether sound has segments of its own in transport streams.
+    pub audio_separation: bool,
+}
+
+/// Every output.
+pub const OUTPUTS: [Output; 4] = [
+    Output { name: "ts", package_type: "HLS", audio_separation: false },
+    Output { name: "ts-separate", package_type: "HLS", audio_separation: true },
+    Output { name: "cmaf", package_type: "CMAF", audio_separation: false },
+    Output { name: "dash", package_type: "DASH", audio_separation: false },
+];
+
 /// How to start a control plane.
 pub struct Setup {
     /// Where its data is; survives a restart when the caller keeps it.
@@ -221,6 +239,31 @@ impl Control {
         }
     }
 
+    /// A packaging group with a configuration of every output there is, named as in [`OUTPUTS`] and the group's name.
+    pub fn group_of_everything(&self, name: &str, segment_seconds: u32) {
+        self.create("/v1/packaging-groups", &json!({ "name": name }));
+        for output in &OUTPUTS {
+            let mut body = json!({
+                "name": format!("{}-{name}", output.name),
+                "package_type": output.package_type,
+                "segment_duration_seconds": segment_seconds,
+            });
+            if output.audio_separation {
+                body["audio_separation"] = json!(true);
+            }
+            self.create(&format!("/v1/packaging-groups/{name}/configurations"), &body);
+        }
+    }
+
+    /// Makes a folder with everything in it part of the media storage, under a path of its own.
+    pub fn store_folder(&self, folder: &Path, path: &str) {
+        for file in crate::media::files_below(folder) {
+            let to = self.media.join(path).join(file.strip_prefix(folder).expect("below the folder"));
+            fs::create_dir_all(to.parent().expect("a folder")).expect("a folder");
+            fs::copy(&file, to).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        }
+    }
+
     /// Makes a file part of the media storage; its path there.
     pub fn store(&self, file: &Path) -> String {
         let name = file.file_name().expect("a file name").to_string_lossy().into_owned();
@@ -232,7 +275,14 @@ impl Control {
     /// Starts an ingest of stored files.
     pub fn submit(&self, group: &str, asset: &str, paths: &[String]) {
         let sources: Vec<Value> = paths.iter().map(|path| json!({ "path": path })).collect();
-        let body = json!({ "name": asset, "packaging_group": group, "sources": sources });
+        self.submit_media(group, asset, json!({ "sources": sources }));
+    }
+
+    /// Starts an ingest of `media`: an object with `source` or `sources`.
+    pub fn submit_media(&self, group: &str, asset: &str, media: Value) {
+        let mut body = media;
+        body["name"] = json!(asset);
+        body["packaging_group"] = json!(group);
         let response = self.rest("POST", "/v1/assets", Some(&body));
         assert_eq!(response.status, 202, "{}", response.text());
     }
@@ -259,11 +309,34 @@ impl Control {
         self.finished(asset)
     }
 
+    /// Ingests a stored multivariant playlist and waits for the end.
+    pub fn ingest_hls(&self, group: &str, asset: &str, path: &str) -> Asset {
+        self.submit_media(group, asset, json!({ "source": { "path": path } }));
+        self.finished(asset)
+    }
+
     /// As [`Self::ingest`]; fails unless the asset can be played.
     pub fn playable(&self, group: &str, asset: &str, files: &[PathBuf]) -> Asset {
         let done = self.ingest(group, asset, files);
         assert_eq!(done.status(), "PLAYABLE", "{}\n{}", done.json, self.log());
         done
+    }
+
+    /// The playback URL of a configuration whose name begins with `output` and a hyphen.
+    pub fn playback_of(&self, asset: &Asset, output: &str) -> String {
+        let list = asset.json["playback_urls"].as_array().cloned().unwrap_or_default();
+        let is = |one: &&Value| {
+            let name = one["configuration"].as_str().unwrap_or_default();
+            name.rsplit_once('-').is_some_and(|(before, _)| before == output)
+        };
+        let url = list.iter().find(is).and_then(|one| one["url"].as_str());
+        crate::http::resolve(&self.edge, url.unwrap_or_else(|| panic!("no {output} URL: {}", asset.json)))
+    }
+
+    /// Every playback URL.
+    pub fn playbacks(&self, asset: &Asset) -> Vec<String> {
+        let list = asset.json["playback_urls"].as_array().cloned().unwrap_or_default();
+        list.iter().filter_map(|one| one["url"].as_str()).map(|url| crate::http::resolve(&self.edge, url)).collect()
     }
 
     /// The playback URL of a package type.

@@ -41,6 +41,20 @@ pub struct Reading<'a> {
     pub options: &'a [&'a str],
     /// Whether video is decoded; else its packets are taken as they are.
     pub decode: bool,
+    /// What is taken of audio.
+    pub sound: Sound,
+}
+
+/// What is taken of audio.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sound {
+    /// Its packets.
+    #[default]
+    Packets,
+    /// Its packets, AAC without ADTS headers: as MP4 has them.
+    WithoutAdts,
+    /// Its samples, decoded.
+    Samples,
 }
 
 /// Decodes video and copies audio of an input.
@@ -66,7 +80,12 @@ pub fn read(reading: &Reading<'_>) -> Result<Streams, String> {
     } else {
         ffmpeg.args(["-c:v", "copy"]);
     }
-    ffmpeg.args(["-vsync", "passthrough", "-c:a", "copy", "-copyts", "-f", "framehash", "-hash", "md5", "-"]);
+    ffmpeg.args(match reading.sound {
+        Sound::Packets => &["-c:a", "copy"][..],
+        Sound::WithoutAdts => &["-c:a", "copy", "-bsf:a", "aac_adtstoasc"],
+        Sound::Samples => &["-c:a", "pcm_s16le"],
+    });
+    ffmpeg.args(["-vsync", "passthrough", "-copyts", "-f", "framehash", "-hash", "md5", "-"]);
     let output = run(&mut ffmpeg, DEADLINE);
     let errors = String::from_utf8_lossy(&output.stderr);
     let complaint = errors.lines().map(str::trim).find(|line| !line.is_empty() && !is_harmless(line));
@@ -99,7 +118,8 @@ fn parse(text: &str, reading: &Reading<'_>) -> Result<Streams, String> {
             *bases.get_mut(index).ok_or_else(|| bad(line))? = base;
         } else if !line.starts_with('#') {
             let columns: Vec<&str> = line.split(',').map(str::trim).collect();
-            let [index, _, time, .., hash] = columns[..] else { return Err(bad(line)) };
+            // Hashes of side data may follow, which a demuxer of one format has and another does not.
+            let [index, _, time, _, _, hash, ..] = columns[..] else { return Err(bad(line)) };
             let index: usize = index.parse().map_err(|_| bad(line))?;
             let stream = all.get_mut(index).ok_or_else(|| bad(line))?;
             stream.times.push(time.parse::<f64>().map_err(|_| bad(line))? * bases[index]);

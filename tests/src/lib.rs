@@ -9,6 +9,9 @@ pub mod http;
 pub mod media;
 pub mod mpd;
 pub mod playlist;
+pub mod title;
 pub mod tools;
+pub mod ts;
+pub mod vtt;
 
 pub use control::{Asset, Control, Setup};

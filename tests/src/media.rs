@@ -15,6 +15,16 @@ pub fn small(name: &str) -> PathBuf {
     root().join("tests/media/small").join(name)
 }
 
+/// A folder with a title as HLS; its multivariant playlist is `main.m3u8`.
+pub fn hls(name: &str) -> PathBuf {
+    root().join("tests/media/hls").join(name)
+}
+
+/// Subtitles.
+pub fn text(name: &str) -> PathBuf {
+    root().join("tests/media/text").join(name)
+}
+
 /// All of the small files.
 pub fn all_small() -> Vec<PathBuf> {
     files_below(&root().join("tests/media/small"))

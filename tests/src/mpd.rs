@@ -1,4 +1,4 @@
-//! A static MPD with SegmentTemplate and SegmentTimeline, as far as the tests look at it.
+//! A static MPD with SegmentTemplate and SegmentTimeline, or one file of text, as far as the tests look at it.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,9 @@ pub struct Representation {
     pub id: String,
     /// Attributes of the adaptation set and of the representation; the latter win.
     pub attributes: BTreeMap<String, String>,
-    /// URL of the initialization segment.
+    /// Position of its period.
+    pub period: usize,
+    /// URL of the initialization segment; of the whole file when there are no segments.
     pub init: String,
     /// URL, start and duration of every segment, in ticks of the timescale.
     pub segments: Vec<(String, u64, u64)>,
@@ -35,6 +37,8 @@ pub struct Mpd {
     pub text: String,
     /// Attributes of the root.
     pub attributes: BTreeMap<String, String>,
+    /// Start of each period in seconds.
+    pub periods: Vec<f64>,
     /// All representations, in document order.
     pub representations: Vec<Representation>,
 }
@@ -56,13 +60,22 @@ impl Mpd {
         let mut set = BTreeMap::new();
         let mut set_template = Template::default();
         let mut open: Option<(BTreeMap<String, String>, Option<Template>)> = None;
+        let mut in_base_url = false;
+        let mut next_period = 0.0;
         let mut reader = Reader::from_str(&text);
         loop {
             let event = reader.read_event().unwrap_or_else(|error| panic!("{url}: {error}\n{text}"));
             let (tag, ends_at_once) = match &event {
                 Event::Start(tag) => (tag, false),
                 Event::Empty(tag) => (tag, true),
+                Event::Text(text) => {
+                    if in_base_url && let Some((own, _)) = &mut open {
+                        own.insert("BaseURL".to_owned(), text.trim().to_owned());
+                    }
+                    continue;
+                }
                 Event::End(tag) => {
+                    in_base_url = false;
                     match tag.local_name().as_ref() {
                         "Representation" => mpd.close(&set, &set_template, open.take()),
                         "AdaptationSet" => set_template = Template::default(),
@@ -76,6 +89,13 @@ impl Mpd {
             let attributes = attributes_of(tag);
             match tag.local_name().as_ref() {
                 "MPD" => mpd.attributes = attributes,
+                "Period" => {
+                    let time = |name: &str| attributes.get(name).map(|text| seconds(text));
+                    let start = time("start").unwrap_or(next_period);
+                    next_period = start + time("duration").unwrap_or_default();
+                    mpd.periods.push(start);
+                }
+                "BaseURL" => in_base_url = true,
                 "AdaptationSet" => set = attributes,
                 "Representation" => {
                     open = Some((attributes, None));
@@ -123,6 +143,22 @@ impl Mpd {
         let text = |name: &str| template.attributes.get(name).map(String::as_str);
         let number = |name: &str, otherwise| text(name).map_or(otherwise, |text| text.parse().expect("a number"));
         let fill = |text: &str| text.replace("$RepresentationID$", &id).replace("$Bandwidth$", &bandwidth);
+        let mime = attributes.get("mimeType").cloned().unwrap_or_default();
+        let kind = attributes.get("contentType").cloned();
+        let kind = kind.unwrap_or_else(|| mime.split('/').next().unwrap_or_default().to_owned());
+        let period = self.periods.len().saturating_sub(1);
+        if let Some(file) = attributes.get("BaseURL") {
+            let init = resolve(&self.url, file);
+            self.representations.push(Representation {
+                kind,
+                init,
+                period,
+                id,
+                attributes,
+                ..Representation::default()
+            });
+            return;
+        }
         let first: u64 = number("startNumber", 1);
         let media = fill(text("media").expect("SegmentTemplate@media"));
         let segments = (first..)
@@ -132,10 +168,9 @@ impl Mpd {
                 (resolve(&self.url, &name), *time, *duration)
             })
             .collect();
-        let mime = attributes.get("mimeType").cloned().unwrap_or_default();
-        let kind = attributes.get("contentType").cloned();
         self.representations.push(Representation {
-            kind: kind.unwrap_or_else(|| mime.split('/').next().unwrap_or_default().to_owned()),
+            kind,
+            period,
             init: resolve(&self.url, &fill(text("initialization").expect("SegmentTemplate@initialization"))),
             segments,
             timescale: number("timescale", 1),
@@ -156,6 +191,26 @@ impl Mpd {
     }
 }
 
+/// An `xs:duration` of hours, minutes and seconds.
+fn seconds(duration: &str) -> f64 {
+    let mut total = 0.0;
+    let mut number = String::new();
+    for letter in duration.trim_start_matches("PT").chars() {
+        let unit = match letter {
+            'H' => 3600.0,
+            'M' => 60.0,
+            'S' => 1.0,
+            digit => {
+                number.push(digit);
+                continue;
+            }
+        };
+        total += unit * number.parse::<f64>().unwrap_or_else(|_| panic!("a duration {duration:?}"));
+        number.clear();
+    }
+    total
+}
+
 fn attributes_of(tag: &BytesStart<'_>) -> BTreeMap<String, String> {
     tag.attributes()
         .map(|attribute| {
@@ -170,6 +225,19 @@ fn attributes_of(tag: &BytesStart<'_>) -> BTreeMap<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn periods_and_files_are_known() {
+        let text = r#"<MPD><Period duration="PT1M2.5S"><AdaptationSet mimeType="text/vtt"><Representation id="t0" bandwidth="1">
+            <BaseURL>a/b.vtt</BaseURL></Representation></AdaptationSet></Period><Period id="2"/></MPD>"#;
+        let mpd = Mpd::parse("http://h/x.mpd", text.to_owned());
+        assert_eq!(mpd.periods, [0.0, 62.5]);
+        assert_eq!(
+            (mpd.representations[0].kind.as_str(), mpd.representations[0].init.as_str()),
+            ("text", "http://h/a/b.vtt")
+        );
+        assert_eq!(seconds("PT27H0M1S"), 97_201.0);
+    }
 
     #[test]
     fn timelines_are_spelt_out() {

@@ -72,6 +72,12 @@ impl Media {
         resolve(&self.url, &map.uri)
     }
 
+    /// URLs of all initialization sections; none with transport streams and text.
+    pub fn init_urls(&self) -> Vec<String> {
+        let maps = self.parsed.segments.iter().filter_map(|segment| segment.map.as_ref());
+        maps.map(|map| resolve(&self.url, &map.uri)).collect()
+    }
+
     /// URLs of the segments that are there: a gap has a URI that no player loads.
     pub fn segment_urls(&self) -> Vec<String> {
         let gap = |segment: &&m3u8_rs::MediaSegment| segment.unknown_tags.iter().any(|tag| tag.tag == "X-GAP");
@@ -92,7 +98,7 @@ pub fn every_url(client: &Client, url: &str) -> Vec<String> {
     for list in multivariant.media_urls().into_iter().chain(multivariant.iframe_urls()) {
         let media = Media::fetch(client, &list);
         urls.push(list);
-        urls.push(media.init_url());
+        urls.extend(media.init_urls());
         urls.extend(media.segment_urls());
     }
     let mut seen = std::collections::BTreeSet::new();

@@ -17,7 +17,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use e2e::ffmpeg::{self, Reading, Stream, Streams};
+use e2e::ffmpeg::{self, Reading, Sound, Stream, Streams};
 use e2e::http::Client;
 use e2e::{Asset, Control, media, playlist, tools};
 
@@ -128,8 +128,15 @@ impl Expected {
         }
         let decode = asset.json["duration_seconds"].as_f64().is_some_and(|seconds| seconds <= 60.0);
         let read = |options: &[&str]| {
-            ffmpeg::read(&Reading { input: &input, video: &video, audio: &audio, options, decode })
-                .map_err(|error| format!("the source itself: {error}"))
+            ffmpeg::read(&Reading {
+                input: &input,
+                video: &video,
+                audio: &audio,
+                options,
+                decode,
+                sound: Sound::Packets,
+            })
+            .map_err(|error| format!("the source itself: {error}"))
         };
         Ok(Self { edited: read(&[])?, whole: read(&["-ignore_editlist", "1"])?, error: None, decode })
     }
@@ -144,11 +151,25 @@ impl Expected {
         let mut ours = Streams::default();
         // One track at a time: the DASH reader of ffmpeg 5 stops all tracks when the first of them ends.
         for index in &video {
-            let one = Reading { input: url, video: &[*index], audio: &[], options: &[], decode: self.decode };
+            let one = Reading {
+                input: url,
+                video: &[*index],
+                audio: &[],
+                options: &[],
+                decode: self.decode,
+                sound: Sound::Packets,
+            };
             ours.video.extend(ffmpeg::read(&one)?.video);
         }
         for index in &audio {
-            let one = Reading { input: url, video: &[], audio: &[*index], options: &[], decode: self.decode };
+            let one = Reading {
+                input: url,
+                video: &[],
+                audio: &[*index],
+                options: &[],
+                decode: self.decode,
+                sound: Sound::Packets,
+            };
             ours.audio.extend(ffmpeg::read(&one)?.audio);
         }
         let mut extra = BTreeMap::new();
@@ -187,7 +208,14 @@ impl Expected {
             let (video, audio): (&[usize], &[usize]) = if kind == "v" { (&[0], &[]) } else { (&[], &[0]) };
             let mut differences = Vec::new();
             let found = urls.iter().any(|url| {
-                let streams = ffmpeg::read(&Reading { input: url, video, audio, options: &[], decode: self.decode });
+                let streams = ffmpeg::read(&Reading {
+                    input: url,
+                    video,
+                    audio,
+                    options: &[],
+                    decode: self.decode,
+                    sound: Sound::Packets,
+                });
                 let streams =
                     streams.map(|mut streams| streams.video.pop().or(streams.audio.pop()).unwrap_or_default());
                 match streams.and_then(|ours| compare_streams(&ours, edited, whole)) {

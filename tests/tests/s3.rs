@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use e2e::ffmpeg::{self, Reading};
+use e2e::ffmpeg::{self, Reading, Sound};
 use e2e::http::Client;
 use e2e::{Control, Setup, media, playlist, tools};
 
@@ -119,7 +119,7 @@ fn media_in_s3_is_played_and_a_changed_object_is_noticed() {
 
     let hls = control.playback(&asset, "CMAF");
     let read = |input: &str| {
-        ffmpeg::read(&Reading { input, video: &[0], audio: &[], options: &[], decode: true })
+        ffmpeg::read(&Reading { input, video: &[0], audio: &[], options: &[], decode: true, sound: Sound::Packets })
             .unwrap_or_else(|error| panic!("{input}: {error}"))
     };
     let source = read(&media::ladder()[0].to_string_lossy());

@@ -34,7 +34,7 @@ pub fn run(only: &[String]) -> Result<()> {
     product::component(&mut steps)?;
     product::player(&mut steps)?;
     steps.step("npm packages of the browser tests", || product::npm(&root().join("tests/browser")))?;
-    steps.step("shaka-packager and SeaweedFS", || python_packages(&root().join("target/test-tools")))?;
+    steps.step("shaka-packager and SeaweedFS", packaging_tools)?;
     steps.step(
         "build with lints: control, edge-host, e2e (the first time about fifteen minutes on two cores)",
         || process::run(linting().arg("build").args(HEAVY).args(["--all-targets", "--keep-going"])),
@@ -80,6 +80,11 @@ fn linting() -> Command {
     let mut cargo = cargo();
     cargo.env("RUSTC_WORKSPACE_WRAPPER", driver).env("CLIPPY_ARGS", "-Dwarnings__CLIPPY_HACKERY__");
     cargo
+}
+
+/// Installs the Python packages below `target/test-tools`.
+pub fn packaging_tools() -> Result<()> {
+    python_packages(&root().join("target/test-tools"))
 }
 
 fn python_packages(folder: &Path) -> Result<()> {

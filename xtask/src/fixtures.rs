@@ -11,8 +11,13 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use crate::checks;
 use crate::process::{self, Steps};
 use crate::tools::{self, root};
+
+mod hls;
+mod id3;
+mod text;
 
 const FRAME_RATE: u32 = 25;
 /// Frames from one key frame to the next.
@@ -23,11 +28,14 @@ const SECONDS: u32 = 4;
 
 /// `cargo xtask fixtures`
 pub fn make() -> Result<()> {
-    tools::require(&[&tools::FFMPEG])?;
+    tools::require(&[&tools::FFMPEG, &tools::PYTHON])?;
     let media = root().join("tests/media");
     let mut steps = Steps::default();
     steps.step("ladder", || ladder(&media.join("ladder")))?;
     steps.step("small files", || small(&media.join("small")))?;
+    steps.step("shaka-packager", checks::packaging_tools)?;
+    steps.step("HLS", || hls::make(&media.join("hls")))?;
+    steps.step("text", || text::make(&media.join("text")))?;
     steps.summary();
     Ok(())
 }
@@ -53,7 +61,7 @@ fn ladder(folder: &Path) -> Result<()> {
         let name = format!("{}p", rung.height);
         let rate = |factor: u32| format!("{}k", rung.kilobits * factor / 10);
         let mut ffmpeg = ffmpeg();
-        ffmpeg.args(["-f", "lavfi", "-i", &scene(rung.width, rung.height, LADDER_SECONDS, &name)]);
+        ffmpeg.args(["-f", "lavfi", "-i", &Scene::new(rung, LADDER_SECONDS, &name).graph()]);
         x264(&mut ffmpeg);
         ffmpeg.args(["-preset", "slow", "-profile:v", rung.profile, "-level:v", rung.level]);
         ffmpeg.args(["-b:v", &rate(10), "-maxrate", &rate(14), "-bufsize", &rate(20)]);
@@ -149,7 +157,7 @@ fn input(path: &Path) -> Command {
 /// The small picture.
 fn video(name: &str) -> Command {
     let mut ffmpeg = ffmpeg();
-    ffmpeg.args(["-f", "lavfi", "-i", &scene(320, 180, SECONDS, name)]);
+    ffmpeg.args(["-f", "lavfi", "-i", &Scene::new(&RUNGS[0], SECONDS, name).graph()]);
     ffmpeg
 }
 
@@ -172,34 +180,53 @@ fn finish(ffmpeg: &mut Command, muxer: &[&str], to: &Path) -> Result<()> {
     process::run(ffmpeg.args(muxer).arg(to))
 }
 
-/// An animated picture with its name, time and frame number.
-fn scene(width: u32, height: u32, seconds: u32, name: &str) -> String {
-    let bar = height / 12;
-    let top = height - bar;
-    let cells: String = (0..12)
-        .map(|bit| {
-            let (left, right) = (bit * width / 12, (bit + 1) * width / 12);
+/// A moving picture.
+struct Scene<'a> {
+    width: u32,
+    height: u32,
+    /// Frames a second.
+    rate: u32,
+    frames: u32,
+    name: &'a str,
+}
+
+impl<'a> Scene<'a> {
+    /// At the usual frame rate.
+    fn new(rung: &Rung, seconds: u32, name: &'a str) -> Self {
+        Self { width: rung.width, height: rung.height, rate: FRAME_RATE, frames: seconds * FRAME_RATE, name }
+    }
+
+    /// As ffmpeg's filter graph: an animated picture with its name, time and frame number.
+    fn graph(&self) -> String {
+        let Self { width, height, rate, frames, name } = self;
+        let bar = height / 12;
+        let top = height - bar;
+        let cells: String = (0..12)
+            .map(|bit| {
+                let (left, right) = (bit * width / 12, (bit + 1) * width / 12);
+                format!(
+                    ",drawbox=x={left}:y={top}:w={}:h={bar}:color=white:t=fill:enable='mod(floor(n/{}),2)'",
+                    right - left,
+                    1 << bit
+                )
+            })
+            .collect();
+        let text = font().map_or_else(String::new, |font| {
+            let (left, above, size) = (width / 20, height / 10, height / 12);
             format!(
-                ",drawbox=x={left}:y={top}:w={}:h={bar}:color=white:t=fill:enable='mod(floor(n/{}),2)'",
-                right - left,
-                1 << bit
+                ",drawtext=fontfile={}:text='{name} %{{pts\\:hms}} %{{n}}':x={left}:y={above}:fontsize={size}\
+                 :fontcolor=white:box=1:boxcolor=black@0.6",
+                font.display()
             )
-        })
-        .collect();
-    let text = font().map_or_else(String::new, |font| {
-        let (left, above, size) = (width / 20, height / 10, height / 12);
+        });
+        let seconds = f64::from(*frames) / f64::from(*rate);
         format!(
-            ",drawtext=fontfile={}:text='{name} %{{pts\\:hms}} %{{n}}':x={left}:y={above}:fontsize={size}\
-             :fontcolor=white:box=1:boxcolor=black@0.6",
-            font.display()
+            "testsrc2=s=1280x720:r={rate}:d={seconds},format=yuv420p[back];\
+             mandelbrot=s=320x180:r={rate}:maxiter=80:end_pts=4000,format=yuv420p,trim=duration={seconds}[corner];\
+             [back][corner]overlay=x=900:y=60:shortest=1,scale={width}:{height}:flags=bilinear,\
+             drawbox=x=0:y={top}:w={width}:h={bar}:color=black:t=fill{cells}{text}"
         )
-    });
-    format!(
-        "testsrc2=s=1280x720:r={FRAME_RATE}:d={seconds},format=yuv420p[back];\
-         mandelbrot=s=320x180:r={FRAME_RATE}:maxiter=80:end_pts=4000,format=yuv420p,trim=duration={seconds}[corner];\
-         [back][corner]overlay=x=900:y=60:shortest=1,scale={width}:{height}:flags=bilinear,\
-         drawbox=x=0:y={top}:w={width}:h={bar}:color=black:t=fill{cells}{text}"
-    )
+    }
 }
 
 fn font() -> Option<PathBuf> {
@@ -210,8 +237,12 @@ fn font() -> Option<PathBuf> {
 }
 
 /// A tone that rises by 10 Hz each second; each channel has a loudness of its own.
-fn tones(hertz: u32, seconds: u32, layout: &str) -> String {
-    let channels = if layout == "5.1" { 6 } else { 2 };
+fn tones(hertz: u32, seconds: impl std::fmt::Display, layout: &str) -> String {
+    let channels = match layout {
+        "mono" => 1,
+        "5.1" => 6,
+        _ => 2,
+    };
     let expressions: Vec<String> = (0..channels)
         .map(|channel| format!("{}*sin(2*PI*({hertz}+10*floor(t))*t)", 0.4 / f64::from(channel + 1)))
         .collect();

@@ -7,8 +7,8 @@ use edge_host::{EdgeHost, Options};
 use futures::future::join_all;
 use http::StatusCode;
 use packager::config::{
-    Asset, Body, Document, INDEX_PATH, IndexObject, PULL_PATH, PackageType, PackagingConfiguration, SIGNATURE_HEADER,
-    StreamSelection, asset_key, configuration_key,
+    Asset, Body, Document, HlsVersion, INDEX_PATH, IndexObject, PULL_PATH, PackageType, PackagingConfiguration,
+    SIGNATURE_HEADER, StreamSelection, TextFormat, asset_key, configuration_key,
 };
 
 fn configuration(revision: u64) -> Document {
@@ -19,6 +19,9 @@ fn configuration(revision: u64) -> Document {
         segment_duration_seconds: 6,
         manifest_name: "index".into(),
         stream_selection: StreamSelection::default(),
+        audio_separation: false,
+        hls_version: HlsVersion::V4,
+        text_format: TextFormat::Wvtt,
     };
     Document::new(configuration_key("films", "hls"), revision, Body::Configuration(configuration))
 }

@@ -1,6 +1,5 @@
 //! Assets as the REST interface shows them.
 
-use packager::config::PackageType;
 use packager::route::{Resource, Route};
 use serde::{Deserialize, Serialize};
 use sqlx::SqliteConnection;
@@ -10,7 +9,7 @@ use super::fields;
 use crate::clock;
 use crate::context::Context;
 use crate::db::assets::Status;
-use crate::db::{assets, configurations, edges, sources};
+use crate::db::{assets, configurations, edges, source_warnings, sources};
 use crate::error::{ApiError, ApiResult};
 use crate::push::documents;
 
@@ -36,6 +35,16 @@ pub struct Source {
         pattern = "^(caption|subtitle|main|alternate|supplementary|commentary|dub|description|sign|metadata|enhanced-audio-intelligibility|emergency|forced-subtitle|easyreader|karaoke)$"
     )]
     pub role: Option<String>,
+    /// Of subtitles: shown also to viewers who chose none.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub forced: bool,
+    /// Whether players start with it, among its kind.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub default: bool,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 impl Source {
@@ -45,6 +54,10 @@ impl Source {
     /// 422 with the field.
     pub fn check(&self, parent: &str) -> ApiResult<()> {
         fields::storage_path(&format!("{parent}/path"), &self.path)?;
+        if self.path.ends_with(".m3u8") {
+            let detail = "this is a playlist; give it as `source` in the place of `sources`";
+            return Err(ApiError::invalid(format!("{parent}/path"), detail));
+        }
         if let Some(language) = &self.language {
             fields::language(&format!("{parent}/language"), language)?;
         }
@@ -60,9 +73,45 @@ impl Source {
 
 impl From<Source> for sources::Source {
     fn from(source: Source) -> Self {
-        let Source { path, language, label, role } = source;
-        Self { path, language, label, role, bytes: None, etag: None }
+        let Source { path, language, label, role, forced, default } = source;
+        Self { path, language, label, role, forced, is_default: default, bytes: None, etag: None }
     }
+}
+
+impl From<sources::Source> for Source {
+    fn from(row: sources::Source) -> Self {
+        let sources::Source { path, language, label, role, forced, is_default, .. } = row;
+        Self { path, language, label, role, forced, default: is_default }
+    }
+}
+
+/// An HLS title as the source of an asset.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PlaylistSource {
+    /// Path of the multivariant playlist in the media storage. What it names is looked for in the same storage: relative
+    /// to it, or from the root with a leading slash.
+    #[schema(min_length = 1, max_length = 1024)]
+    pub path: String,
+}
+
+impl PlaylistSource {
+    /// Checks all fields.
+    ///
+    /// # Errors
+    /// 422 with the field.
+    pub fn check(&self) -> ApiResult<()> {
+        fields::storage_path("/source/path", &self.path)
+    }
+}
+
+/// How many segments of an HLS title were read.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub struct Segments {
+    /// So many were.
+    done: u64,
+    /// So many there are.
+    total: u64,
 }
 
 /// Why an asset cannot be played.
@@ -114,7 +163,7 @@ pub struct Track {
 pub struct PlaybackUrl {
     /// Name of the configuration.
     configuration: String,
-    /// `CMAF` (HLS) or `DASH`.
+    /// Which output.
     package_type: super::configurations::PackageType,
     /// URL of the manifest.
     url: String,
@@ -133,18 +182,28 @@ pub struct Asset {
     pub status: Status,
     /// How much of it is indexed, 0 to 1.
     pub progress: f64,
+    /// How many segments of its playlists were read; only while it is PROCESSING, once they are known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub segments: Option<Segments>,
     /// Why it cannot be played; only while it is FAILED.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub failure: Option<Failure>,
-    /// What was left out of it or looks wrong.
+    /// What was left out of it or looks wrong, and which stored objects changed or went away since it was indexed.
     pub warnings: Vec<String>,
     /// Presentation length; `null` until it is PLAYABLE.
     pub duration_seconds: Option<f64>,
     /// Its tracks, once it is PLAYABLE.
     pub tracks: Vec<Track>,
-    /// Its media files.
-    pub sources: Vec<Source>,
+    /// Its media files, unless it has a `source`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub sources: Option<Vec<Source>>,
+    /// Its playlist, unless it has `sources`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub source: Option<PlaylistSource>,
     /// One URL for each configuration of its group, once it is PLAYABLE and there is an edge.
     pub playback_urls: Vec<PlaybackUrl>,
     /// When it was made (RFC 3339).
@@ -168,7 +227,13 @@ impl Asset {
     /// # Errors
     /// When the database fails.
     pub async fn load(db: &mut SqliteConnection, row: assets::Asset, base: Option<&str>) -> ApiResult<Self> {
-        let sources = sources::list(db, row.id).await?;
+        let (sources, source) = match row.playlist.clone() {
+            Some(path) => (None, Some(PlaylistSource { path })),
+            None => (Some(sources::list(db, row.id).await?.into_iter().map(Source::from).collect()), None),
+        };
+        let mut warnings: Vec<String> = serde_json::from_str(&row.warnings).map_err(ApiError::internal)?;
+        warnings.extend(source_warnings::list(db, row.id).await?);
+        let segments = row.segments_done.zip(row.segments_total).filter(|_| row.status == Status::Processing);
         let playback_urls = match base {
             Some(base) if row.status == Status::Playable => playback_urls(db, &row, base).await?,
             _ => Vec::new(),
@@ -180,14 +245,13 @@ impl Asset {
             content_id: row.content_id,
             status: row.status,
             progress: row.progress,
+            segments: segments.map(|(done, total)| Segments { done: done.unsigned_abs(), total: total.unsigned_abs() }),
             failure: row.failure.map(|reason| Failure { reason }),
-            warnings: serde_json::from_str(&row.warnings).map_err(ApiError::internal)?,
+            warnings,
             duration_seconds,
             tracks: serde_json::from_str(&row.tracks).map_err(ApiError::internal)?,
-            sources: sources
-                .into_iter()
-                .map(|s| Source { path: s.path, language: s.language, label: s.label, role: s.role })
-                .collect(),
+            sources,
+            source,
             playback_urls,
             created_at: clock::rfc3339(row.created_at),
         })
@@ -202,14 +266,14 @@ async fn playback_urls(db: &mut SqliteConnection, row: &assets::Asset, base: &st
             packaging_group: row.packaging_group.clone(),
             asset: row.name.clone(),
             configuration: configuration.name.clone(),
-            resource: Resource::Manifest { name: configuration.manifest_name, package_type },
+            resource: Resource::Manifest {
+                name: configuration.manifest_name,
+                extension: package_type.manifest_extension(),
+            },
         };
         urls.push(PlaybackUrl {
             configuration: configuration.name,
-            package_type: match package_type {
-                PackageType::Cmaf => super::configurations::PackageType::Cmaf,
-                PackageType::Dash => super::configurations::PackageType::Dash,
-            },
+            package_type: package_type.into(),
             url: format!("{base}{route}"),
         });
     }

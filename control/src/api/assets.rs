@@ -8,7 +8,7 @@ use serde::Deserialize;
 use sqlx::SqliteConnection;
 use utoipa::{IntoParams, ToSchema};
 
-pub use super::asset_view::{Asset, Source};
+pub use super::asset_view::{Asset, PlaylistSource, Source};
 
 use super::asset_view::playback_base;
 use super::deleted::Deletion;
@@ -18,7 +18,7 @@ use super::{fields, found};
 use crate::clock;
 use crate::context::Context;
 use crate::db::assets::Status;
-use crate::db::{assets, groups, indexes, sources};
+use crate::db::{assets, folders, groups, indexes, source_warnings, sources};
 use crate::error::{ApiError, ApiResult};
 use crate::push::documents;
 
@@ -38,9 +38,53 @@ pub struct NewAsset {
     /// Id of the content at key servers; needed once a configuration of the group encrypts.
     #[schema(min_length = 1, max_length = 256)]
     content_id: Option<String>,
-    /// Its media files: renditions and audio tracks of one title.
-    #[schema(min_items = 1, max_items = 64)]
-    sources: Vec<Source>,
+    /// Its media files: renditions, audio tracks and subtitles of one title. Either this or `source`.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(min_items = 1, max_items = 64, nullable = false)]
+    sources: Option<Vec<Source>>,
+    /// The HLS title that it is made from. Either this or `sources`.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
+    source: Option<PlaylistSource>,
+}
+
+/// What an asset is made from.
+enum Origin {
+    Files(Vec<Source>),
+    Playlist(PlaylistSource),
+}
+
+impl Origin {
+    /// Checks what a request gives; `None` when it gives neither.
+    fn read(sources: Option<Vec<Source>>, source: Option<PlaylistSource>) -> ApiResult<Option<Self>> {
+        match (sources, source) {
+            (Some(_), Some(_)) => Err(ApiError::invalid("/source", "give either sources or source, not both")),
+            (Some(sources), None) => {
+                check_sources(&sources)?;
+                Ok(Some(Self::Files(sources)))
+            }
+            (None, Some(source)) => {
+                source.check()?;
+                Ok(Some(Self::Playlist(source)))
+            }
+            (None, None) => Ok(None),
+        }
+    }
+
+    fn playlist(&self) -> Option<&str> {
+        match self {
+            Self::Files(_) => None,
+            Self::Playlist(source) => Some(&source.path),
+        }
+    }
+
+    async fn write_sources(self, db: &mut SqliteConnection, id: i64) -> ApiResult<()> {
+        let Self::Files(list) = self else { return Ok(()) };
+        for (position, source) in (0_i64..).zip(list) {
+            sources::insert(db, id, position, &source.into()).await?;
+        }
+        Ok(())
+    }
 }
 
 /// Changes of an asset.
@@ -63,6 +107,10 @@ pub struct AssetPatch {
     #[serde(default, deserialize_with = "present")]
     #[schema(min_items = 1, max_items = 64, nullable = false)]
     sources: Option<Vec<Source>>,
+    /// An HLS title, or the same one when what is stored has changed: the asset is ingested again.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
+    source: Option<PlaylistSource>,
 }
 
 /// Which assets are listed.
@@ -96,7 +144,9 @@ pub(super) async fn add(context: &Context, new: NewAsset) -> ApiResult<Asset> {
     if let Some(content_id) = &new.content_id {
         fields::content_id("/content_id", content_id)?;
     }
-    check_sources(&new.sources)?;
+    let origin = Origin::read(new.sources, new.source)?;
+    let neither = || ApiError::invalid("/sources", "give the media files, or an HLS playlist as `source`");
+    let origin = origin.ok_or_else(neither)?;
     let mut tx = context.db.write().await?;
     let group = find_group(&mut tx, &new.packaging_group).await?;
     check_free(&mut tx, &new.name).await?;
@@ -104,10 +154,11 @@ pub(super) async fn add(context: &Context, new: NewAsset) -> ApiResult<Asset> {
         group_id: group.id,
         name: &new.name,
         content_id: new.content_id.as_deref(),
+        playlist: origin.playlist(),
         now: clock::now_ms(),
     };
     let id = assets::insert(&mut tx, row).await?;
-    write_sources(&mut tx, id, new.sources).await?;
+    origin.write_sources(&mut tx, id).await?;
     let row = assets::get(&mut tx, id).await?;
     let asset = Asset::load(&mut tx, found(row, "asset", &new.name)?, None).await?;
     tx.commit().await?;
@@ -146,7 +197,7 @@ pub async fn get(State(context): State<Context>, Names(name): Names<String>) -> 
     Ok(Json(Asset::load(&mut tx, row, base.as_deref()).await?))
 }
 
-/// Changes an asset; with `sources` it is ingested again
+/// Changes an asset; with `sources` or `source` it is ingested again
 #[utoipa::path(patch, path = "/v1/assets/{asset}", tag = "assets", operation_id = "updateAsset",
     params(("asset" = String, Path, description = "Name of the asset")), request_body = AssetPatch,
     responses((status = 200, description = "The asset as it is now", body = Asset),
@@ -174,14 +225,19 @@ pub async fn patch(
         }
         row.content_id = content_id;
     }
+    let origin = Origin::read(patch.sources, patch.source)?;
+    if let Some(origin) = &origin {
+        row.playlist = origin.playlist().map(str::to_owned);
+    }
     assets::update(&mut tx, &row).await?;
     let moved = row.name != before.name || row.group_id != before.group_id;
-    if let Some(sources) = patch.sources {
-        check_sources(&sources)?;
+    if let Some(origin) = origin {
         documents::retract_asset(&mut tx, &before).await?;
         indexes::release(&mut tx, row.id, clock::now_ms()).await?;
         sources::clear(&mut tx, row.id).await?;
-        write_sources(&mut tx, row.id, sources).await?;
+        folders::clear(&mut tx, row.id).await?;
+        source_warnings::clear(&mut tx, row.id).await?;
+        origin.write_sources(&mut tx, row.id).await?;
         assets::requeue(&mut tx, row.id, clock::now_ms()).await?;
     } else if moved {
         documents::retract_asset(&mut tx, &before).await?;
@@ -226,13 +282,6 @@ fn check_sources(sources: &[Source]) -> ApiResult<()> {
         return Err(ApiError::invalid("/sources", format!("an asset has 1 to {MAX_SOURCES} sources")));
     }
     sources.iter().enumerate().try_for_each(|(i, source)| source.check(&format!("/sources/{i}")))
-}
-
-async fn write_sources(db: &mut SqliteConnection, id: i64, list: Vec<Source>) -> ApiResult<()> {
-    for (position, source) in (0_i64..).zip(list) {
-        sources::insert(db, id, position, &source.into()).await?;
-    }
-    Ok(())
 }
 
 async fn find_group(db: &mut SqliteConnection, name: &str) -> ApiResult<groups::Group> {

@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use http::{HeaderName, StatusCode, header};
+use packager::config;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -17,9 +18,11 @@ use crate::error::{ApiError, ApiResult};
 use crate::push::documents;
 
 /// Which output.
-#[derive(Clone, Copy, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum PackageType {
+    /// HLS with TS segments.
+    Hls,
     /// HLS with CMAF segments.
     Cmaf,
     /// DASH with CMAF segments.
@@ -28,9 +31,46 @@ pub enum PackageType {
 
 impl PackageType {
     fn as_str(self) -> &'static str {
+        config::PackageType::from(self).as_str()
+    }
+}
+
+impl From<PackageType> for config::PackageType {
+    fn from(package_type: PackageType) -> Self {
+        match package_type {
+            PackageType::Hls => Self::Hls,
+            PackageType::Cmaf => Self::Cmaf,
+            PackageType::Dash => Self::Dash,
+        }
+    }
+}
+
+impl From<config::PackageType> for PackageType {
+    fn from(package_type: config::PackageType) -> Self {
+        match package_type {
+            config::PackageType::Hls => Self::Hls,
+            config::PackageType::Cmaf => Self::Cmaf,
+            config::PackageType::Dash => Self::Dash,
+        }
+    }
+}
+
+/// How WebVTT subtitles are carried in DASH.
+#[derive(Clone, Copy, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum TextFormat {
+    /// Segments of `wvtt` samples (ISO/IEC 14496-30).
+    #[default]
+    Wvtt,
+    /// One WebVTT file for the whole title.
+    Webvtt,
+}
+
+impl TextFormat {
+    fn as_str(self) -> &'static str {
         match self {
-            Self::Cmaf => "CMAF",
-            Self::Dash => "DASH",
+            Self::Wvtt => "WVTT",
+            Self::Webvtt => "WEBVTT",
         }
     }
 }
@@ -106,6 +146,18 @@ pub struct PackagingConfiguration {
     manifest_name: String,
     /// Which video renditions, in which order.
     stream_selection: StreamSelection,
+    /// Of HLS: whether audio has segments and renditions of its own instead of being in the segments of the video.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    audio_separation: Option<bool>,
+    /// Of HLS: 4 offers renditions and I-frame playlists, 3 is for players that know neither.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    hls_version: Option<i64>,
+    /// Of DASH: how WebVTT subtitles are carried.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    text_format: Option<TextFormat>,
     /// When it was made (RFC 3339).
     created_at: String,
 }
@@ -130,7 +182,22 @@ pub struct NewPackagingConfiguration {
     /// Which video renditions, in which order.
     #[serde(default)]
     stream_selection: StreamSelection,
+    /// Only of HLS: audio in segments and renditions of its own instead of in the segments of the video. Not with version 3.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false, default = false)]
+    audio_separation: Option<bool>,
+    /// Only of HLS: 4 offers renditions and I-frame playlists, 3 is for players that know neither.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false, minimum = 3, maximum = 4, default = 4)]
+    hls_version: Option<i64>,
+    /// Only of DASH: how WebVTT subtitles are carried.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
+    text_format: Option<TextFormat>,
 }
+
+/// Renditions and I-frame playlists.
+const DEFAULT_HLS_VERSION: i64 = 4;
 
 fn default_segment_duration() -> i64 {
     6
@@ -164,19 +231,70 @@ pub struct PackagingConfigurationPatch {
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false)]
     stream_selection: Option<StreamSelectionPatch>,
+    /// Only of HLS: audio in segments and renditions of its own instead of in the segments of the video. Not with version 3.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
+    audio_separation: Option<bool>,
+    /// Only of HLS: 4 offers renditions and I-frame playlists, 3 is for players that know neither.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false, minimum = 3, maximum = 4)]
+    hls_version: Option<i64>,
+    /// Only of DASH: how WebVTT subtitles are carried.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
+    text_format: Option<TextFormat>,
+}
+
+/// The fields that only one package type has, as a request gives them.
+struct Particulars {
+    audio_separation: Option<bool>,
+    hls_version: Option<i64>,
+    text_format: Option<TextFormat>,
+}
+
+impl Particulars {
+    /// Writes what was given to `row`, whose package type is the one that counts. What another type had is put back to
+    /// what a new configuration has.
+    fn write(self, row: &mut configurations::Configuration) -> ApiResult<()> {
+        let package_type = documents::package_type(&row.package_type)?;
+        let only = |field: &str, given: bool, wanted: config::PackageType| {
+            if !given || package_type == wanted {
+                return Ok(());
+            }
+            let detail = format!("only configurations of package_type {} have this field", wanted.as_str());
+            Err(ApiError::invalid(field, detail))
+        };
+        only("/audio_separation", self.audio_separation.is_some(), config::PackageType::Hls)?;
+        only("/hls_version", self.hls_version.is_some(), config::PackageType::Hls)?;
+        only("/text_format", self.text_format.is_some(), config::PackageType::Dash)?;
+        if package_type != config::PackageType::Hls {
+            (row.audio_separation, row.hls_version) = (false, DEFAULT_HLS_VERSION);
+        }
+        if package_type != config::PackageType::Dash {
+            row.text_format = TextFormat::default().as_str().to_owned();
+        }
+        row.audio_separation = self.audio_separation.unwrap_or(row.audio_separation);
+        row.hls_version = self.hls_version.unwrap_or(row.hls_version);
+        if let Some(text_format) = self.text_format {
+            row.text_format = text_format.as_str().to_owned();
+        }
+        Ok(())
+    }
 }
 
 impl PackagingConfiguration {
     fn new(row: configurations::Configuration) -> ApiResult<Self> {
-        let package_type = match documents::package_type(&row.package_type)? {
-            packager::config::PackageType::Cmaf => PackageType::Cmaf,
-            packager::config::PackageType::Dash => PackageType::Dash,
-        };
+        let package_type = PackageType::from(documents::package_type(&row.package_type)?);
         let order = match documents::stream_order(&row.stream_order)? {
-            packager::config::StreamOrder::Original => StreamOrder::Original,
-            packager::config::StreamOrder::Ascending => StreamOrder::Ascending,
-            packager::config::StreamOrder::Descending => StreamOrder::Descending,
+            config::StreamOrder::Original => StreamOrder::Original,
+            config::StreamOrder::Ascending => StreamOrder::Ascending,
+            config::StreamOrder::Descending => StreamOrder::Descending,
         };
+        let text_format = match documents::text_format(&row.text_format)? {
+            config::TextFormat::Wvtt => TextFormat::Wvtt,
+            config::TextFormat::Webvtt => TextFormat::Webvtt,
+        };
+        let is_hls = package_type == PackageType::Hls;
         Ok(Self {
             name: row.name,
             packaging_group: row.packaging_group,
@@ -188,6 +306,9 @@ impl PackagingConfiguration {
                 min_video_bitrate: row.min_video_bitrate.map(i64::unsigned_abs),
                 max_video_bitrate: row.max_video_bitrate.map(i64::unsigned_abs),
             },
+            audio_separation: is_hls.then_some(row.audio_separation),
+            hls_version: is_hls.then_some(row.hls_version),
+            text_format: (package_type == PackageType::Dash).then_some(text_format),
             created_at: clock::rfc3339(row.created_at),
         })
     }
@@ -198,6 +319,11 @@ fn check(row: &configurations::Configuration) -> ApiResult<()> {
     fields::name("/name", &row.name)?;
     fields::segment_duration("/segment_duration_seconds", row.segment_duration_seconds)?;
     fields::name("/manifest_name", &row.manifest_name)?;
+    fields::hls_version("/hls_version", row.hls_version)?;
+    if row.audio_separation && row.hls_version < DEFAULT_HLS_VERSION {
+        let detail = "audio apart from video needs renditions, which hls_version 3 does not have";
+        return Err(ApiError::invalid("/audio_separation", detail));
+    }
     let (min, max) = (row.min_video_bitrate, row.max_video_bitrate);
     fields::bitrates("/stream_selection", min.map(i64::unsigned_abs), max.map(i64::unsigned_abs))
 }
@@ -231,8 +357,17 @@ pub async fn create(
         stream_order: new.stream_selection.order.as_str().to_owned(),
         min_video_bitrate: stored(new.stream_selection.min_video_bitrate),
         max_video_bitrate: stored(new.stream_selection.max_video_bitrate),
+        audio_separation: false,
+        hls_version: DEFAULT_HLS_VERSION,
+        text_format: TextFormat::default().as_str().to_owned(),
         created_at: clock::now_ms(),
     };
+    let particulars = Particulars {
+        audio_separation: new.audio_separation,
+        hls_version: new.hls_version,
+        text_format: new.text_format,
+    };
+    particulars.write(&mut row)?;
     check(&row)?;
     check_free(&mut tx, &row.name).await?;
     row.id = configurations::insert(&mut tx, &row).await?;
@@ -300,6 +435,12 @@ pub async fn patch(
         row.min_video_bitrate = selection.min_video_bitrate.map_or(row.min_video_bitrate, stored);
         row.max_video_bitrate = selection.max_video_bitrate.map_or(row.max_video_bitrate, stored);
     }
+    let particulars = Particulars {
+        audio_separation: patch.audio_separation,
+        hls_version: patch.hls_version,
+        text_format: patch.text_format,
+    };
+    particulars.write(&mut row)?;
     check(&row)?;
     if row.name != before.name {
         check_free(&mut tx, &row.name).await?;

@@ -103,6 +103,14 @@ pub fn segment_duration(field: &str, value: i64) -> ApiResult<()> {
     Err(ApiError::invalid(field, format!("use {low} to {high} seconds")))
 }
 
+/// Which generation of playlists.
+pub fn hls_version(field: &str, value: i64) -> ApiResult<()> {
+    match value {
+        3 | 4 => Ok(()),
+        _ => Err(ApiError::invalid(field, "use 3 or 4")),
+    }
+}
+
 /// Lowest and highest video bit rate, with the pointer of their parent.
 pub fn bitrates(parent: &str, min: Option<u64>, max: Option<u64>) -> ApiResult<()> {
     for (field, value) in [("min_video_bitrate", min), ("max_video_bitrate", max)] {

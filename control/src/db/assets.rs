@@ -34,12 +34,18 @@ pub struct Asset {
     pub name: String,
     /// Id of the content at key servers.
     pub content_id: Option<String>,
+    /// Path of the multivariant playlist, when that is its source.
+    pub playlist: Option<String>,
     /// State of the ingest.
     pub status: Status,
     /// Grows whenever the sources change.
     pub generation: i64,
     /// 0 to 1.
     pub progress: f64,
+    /// Segments of the playlists that were read, and all of them, while that is known.
+    pub segments_done: Option<i64>,
+    /// See `segments_done`.
+    pub segments_total: Option<i64>,
     /// Why it failed.
     pub failure: Option<String>,
     /// JSON array of strings.
@@ -60,6 +66,8 @@ pub struct NewAsset<'a> {
     pub name: &'a str,
     /// Id of the content at key servers.
     pub content_id: Option<&'a str>,
+    /// Path of the multivariant playlist, when that is its source.
+    pub playlist: Option<&'a str>,
     /// Milliseconds since 1970.
     pub now: i64,
 }
@@ -74,6 +82,15 @@ pub struct Indexed {
     pub tracks: String,
 }
 
+/// How far a run is.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Progress {
+    /// 0 to 1.
+    pub fraction: f64,
+    /// Segments that were read, and all of them, of a playlist.
+    pub segments: Option<(i64, i64)>,
+}
+
 /// One run of an ingest: an asset with the sources of one generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::FromRow)]
 pub struct Run {
@@ -86,12 +103,13 @@ pub struct Run {
 /// Adds an asset that waits to be indexed and answers its row.
 pub async fn insert(db: &mut SqliteConnection, new: NewAsset<'_>) -> sqlx::Result<i64> {
     sqlx::query_scalar(
-        "INSERT INTO assets (group_id, name, content_id, status, queued_at, created_at) VALUES (?, ?, ?, ?, ?, ?)
-         RETURNING id",
+        "INSERT INTO assets (group_id, name, content_id, playlist, status, queued_at, created_at)
+         VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING id",
     )
     .bind(new.group_id)
     .bind(new.name)
     .bind(new.content_id)
+    .bind(new.playlist)
     .bind(Status::Queued)
     .bind(new.now)
     .bind(new.now)
@@ -161,12 +179,13 @@ pub async fn count_by_status(db: &mut SqliteConnection) -> sqlx::Result<Vec<(Str
     sqlx::query_as("SELECT status, count(*) FROM assets GROUP BY status").fetch_all(db).await
 }
 
-/// Writes name, group and content id of an asset.
+/// Writes name, group, content id and playlist of an asset.
 pub async fn update(db: &mut SqliteConnection, changed: &Asset) -> sqlx::Result<()> {
-    sqlx::query("UPDATE assets SET name = ?, group_id = ?, content_id = ? WHERE id = ?")
+    sqlx::query("UPDATE assets SET name = ?, group_id = ?, content_id = ?, playlist = ? WHERE id = ?")
         .bind(&changed.name)
         .bind(changed.group_id)
         .bind(&changed.content_id)
+        .bind(&changed.playlist)
         .bind(changed.id)
         .execute(db)
         .await
@@ -176,8 +195,8 @@ pub async fn update(db: &mut SqliteConnection, changed: &Asset) -> sqlx::Result<
 /// Puts an asset back in the queue because its sources changed; a run that is under way loses its claim.
 pub async fn requeue(db: &mut SqliteConnection, id: i64, now: i64) -> sqlx::Result<()> {
     sqlx::query(
-        "UPDATE assets SET status = ?, generation = generation + 1, queued_at = ?, progress = 0, failure = NULL,
-         warnings = '[]', duration_ms = NULL, tracks = '[]' WHERE id = ?",
+        "UPDATE assets SET status = ?, generation = generation + 1, queued_at = ?, progress = 0, segments_done = NULL,
+         segments_total = NULL, failure = NULL, warnings = '[]', duration_ms = NULL, tracks = '[]' WHERE id = ?",
     )
     .bind(Status::Queued)
     .bind(now)
@@ -189,18 +208,20 @@ pub async fn requeue(db: &mut SqliteConnection, id: i64, now: i64) -> sqlx::Resu
 
 /// Puts every asset that was being indexed back in the queue: nobody works on it when a process starts.
 pub async fn requeue_interrupted(db: &mut SqliteConnection) -> sqlx::Result<u64> {
-    sqlx::query("UPDATE assets SET status = ?, progress = 0 WHERE status = ?")
-        .bind(Status::Queued)
-        .bind(Status::Processing)
-        .execute(db)
-        .await
-        .map(|done| done.rows_affected())
+    sqlx::query(
+        "UPDATE assets SET status = ?, progress = 0, segments_done = NULL, segments_total = NULL WHERE status = ?",
+    )
+    .bind(Status::Queued)
+    .bind(Status::Processing)
+    .execute(db)
+    .await
+    .map(|done| done.rows_affected())
 }
 
 /// Takes the asset that waits longest.
 pub async fn claim(db: &mut SqliteConnection) -> sqlx::Result<Option<Run>> {
     sqlx::query_as(
-        "UPDATE assets SET status = ?1, progress = 0 WHERE id =
+        "UPDATE assets SET status = ?1, progress = 0, segments_done = NULL, segments_total = NULL WHERE id =
          (SELECT id FROM assets WHERE status = ?2 ORDER BY queued_at, id LIMIT 1) RETURNING id, generation",
     )
     .bind(Status::Processing)
@@ -211,26 +232,34 @@ pub async fn claim(db: &mut SqliteConnection) -> sqlx::Result<Option<Run>> {
 
 /// Gives a claimed asset back, because the process stops.
 pub async fn unclaim(db: &mut SqliteConnection, run: Run) -> sqlx::Result<()> {
-    sqlx::query("UPDATE assets SET status = ?, progress = 0 WHERE id = ? AND generation = ? AND status = ?")
-        .bind(Status::Queued)
-        .bind(run.id)
-        .bind(run.generation)
-        .bind(Status::Processing)
-        .execute(db)
-        .await
-        .map(drop)
+    sqlx::query(
+        "UPDATE assets SET status = ?, progress = 0, segments_done = NULL, segments_total = NULL
+         WHERE id = ? AND generation = ? AND status = ?",
+    )
+    .bind(Status::Queued)
+    .bind(run.id)
+    .bind(run.generation)
+    .bind(Status::Processing)
+    .execute(db)
+    .await
+    .map(drop)
 }
 
 /// Notes progress. Answers whether the run is still wanted.
-pub async fn set_progress(db: &mut SqliteConnection, run: Run, progress: f64) -> sqlx::Result<bool> {
-    sqlx::query("UPDATE assets SET progress = ? WHERE id = ? AND generation = ? AND status = ?")
-        .bind(progress)
-        .bind(run.id)
-        .bind(run.generation)
-        .bind(Status::Processing)
-        .execute(db)
-        .await
-        .map(|done| done.rows_affected() > 0)
+pub async fn set_progress(db: &mut SqliteConnection, run: Run, progress: Progress) -> sqlx::Result<bool> {
+    sqlx::query(
+        "UPDATE assets SET progress = ?, segments_done = ?, segments_total = ?
+         WHERE id = ? AND generation = ? AND status = ?",
+    )
+    .bind(progress.fraction)
+    .bind(progress.segments.map(|(done, _)| done))
+    .bind(progress.segments.map(|(_, total)| total))
+    .bind(run.id)
+    .bind(run.generation)
+    .bind(Status::Processing)
+    .execute(db)
+    .await
+    .map(|done| done.rows_affected() > 0)
 }
 
 /// Ends a run with success. Answers whether the run was still wanted.

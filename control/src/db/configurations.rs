@@ -15,7 +15,7 @@ pub struct Configuration {
     pub packaging_group: String,
     /// Name, unique over all groups.
     pub name: String,
-    /// `CMAF` or `DASH`.
+    /// `HLS`, `CMAF` or `DASH`.
     pub package_type: String,
     /// Target duration of a segment.
     pub segment_duration_seconds: i64,
@@ -27,6 +27,12 @@ pub struct Configuration {
     pub min_video_bitrate: Option<i64>,
     /// Bits a second.
     pub max_video_bitrate: Option<i64>,
+    /// Of HLS: audio apart from video.
+    pub audio_separation: bool,
+    /// Of HLS: 3 or 4.
+    pub hls_version: i64,
+    /// Of DASH: `WVTT` or `WEBVTT`.
+    pub text_format: String,
     /// Milliseconds since 1970.
     pub created_at: i64,
 }
@@ -35,7 +41,8 @@ pub struct Configuration {
 pub async fn insert(db: &mut SqliteConnection, new: &Configuration) -> sqlx::Result<i64> {
     sqlx::query_scalar(
         "INSERT INTO configurations (group_id, name, package_type, segment_duration_seconds, manifest_name, stream_order,
-         min_video_bitrate, max_video_bitrate, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+         min_video_bitrate, max_video_bitrate, audio_separation, hls_version, text_format, created_at)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
     )
     .bind(new.group_id)
     .bind(&new.name)
@@ -45,6 +52,9 @@ pub async fn insert(db: &mut SqliteConnection, new: &Configuration) -> sqlx::Res
     .bind(&new.stream_order)
     .bind(new.min_video_bitrate)
     .bind(new.max_video_bitrate)
+    .bind(new.audio_separation)
+    .bind(new.hls_version)
+    .bind(&new.text_format)
     .bind(new.created_at)
     .fetch_one(db)
     .await
@@ -83,7 +93,8 @@ pub async fn all(db: &mut SqliteConnection, group_id: i64) -> sqlx::Result<Vec<C
 pub async fn update(db: &mut SqliteConnection, changed: &Configuration) -> sqlx::Result<()> {
     sqlx::query(
         "UPDATE configurations SET name = ?, package_type = ?, segment_duration_seconds = ?, manifest_name = ?,
-         stream_order = ?, min_video_bitrate = ?, max_video_bitrate = ? WHERE id = ?",
+         stream_order = ?, min_video_bitrate = ?, max_video_bitrate = ?, audio_separation = ?, hls_version = ?,
+         text_format = ? WHERE id = ?",
     )
     .bind(&changed.name)
     .bind(&changed.package_type)
@@ -92,6 +103,9 @@ pub async fn update(db: &mut SqliteConnection, changed: &Configuration) -> sqlx:
     .bind(&changed.stream_order)
     .bind(changed.min_video_bitrate)
     .bind(changed.max_video_bitrate)
+    .bind(changed.audio_separation)
+    .bind(changed.hls_version)
+    .bind(&changed.text_format)
     .bind(changed.id)
     .execute(db)
     .await

@@ -4,8 +4,10 @@ pub mod assets;
 pub mod configurations;
 pub mod documents;
 pub mod edges;
+pub mod folders;
 pub mod groups;
 pub mod indexes;
+pub mod source_warnings;
 pub mod sources;
 
 use std::path::Path;

@@ -7,7 +7,7 @@ use packager::ingest::{Description, IndexedAsset, Indexer, IngestStep, SourceFil
 
 use crate::archive::{ObjectInfo, Storage};
 use crate::context::Context;
-use crate::db::assets::{self, Run};
+use crate::db::assets::{self, Progress, Run};
 use crate::db::sources::Source;
 
 /// Progress is written at most this often.
@@ -63,6 +63,8 @@ pub async fn index(
                 language: source.language.clone(),
                 label: source.label.clone(),
                 role: source.role.clone(),
+                forced: source.forced,
+                default: source.is_default,
             },
         })
         .collect();
@@ -99,7 +101,8 @@ pub async fn index(
         bytes = Some(read);
         if noted.elapsed() >= PROGRESS_INTERVAL {
             noted = Instant::now();
-            if !note(context, run, indexer.progress().clamp(0.0, 1.0)).await? {
+            let progress = Progress { fraction: indexer.progress().clamp(0.0, 1.0), segments: None };
+            if !note(context, run, progress).await? {
                 return Err(Stopped::Unwanted);
             }
         }
@@ -107,7 +110,7 @@ pub async fn index(
 }
 
 /// Notes progress and answers whether the run is still wanted.
-async fn note(context: &Context, run: Run, progress: f64) -> sqlx::Result<bool> {
+pub(super) async fn note(context: &Context, run: Run, progress: Progress) -> sqlx::Result<bool> {
     let mut tx = context.db.write().await?;
     let wanted = assets::set_progress(&mut tx, run, progress).await?;
     tx.commit().await?;

@@ -2,8 +2,8 @@
 //! never differs from what is stored.
 
 use packager::config::{
-    Asset, Body, IndexObject, PackageType, PackagingConfiguration, SourceObject, StreamOrder, StreamSelection,
-    asset_key, configuration_key,
+    Asset, Body, HlsVersion, IndexObject, PackageType, PackagingConfiguration, SourceObject, StreamOrder,
+    StreamSelection, TextFormat, asset_key, configuration_key,
 };
 use sqlx::SqliteConnection;
 
@@ -13,6 +13,7 @@ use crate::db::{self, assets, configurations, indexes, sources};
 /// A stored package type. What the database cannot hold counts as an error of decoding.
 pub fn package_type(text: &str) -> sqlx::Result<PackageType> {
     match text {
+        "HLS" => Ok(PackageType::Hls),
         "CMAF" => Ok(PackageType::Cmaf),
         "DASH" => Ok(PackageType::Dash),
         other => Err(sqlx::Error::Decode(format!("package type {other:?}").into())),
@@ -26,6 +27,21 @@ pub fn stream_order(text: &str) -> sqlx::Result<StreamOrder> {
         "ASCENDING" => Ok(StreamOrder::Ascending),
         "DESCENDING" => Ok(StreamOrder::Descending),
         other => Err(sqlx::Error::Decode(format!("stream order {other:?}").into())),
+    }
+}
+
+/// A stored generation of playlists; see [`package_type`].
+pub fn hls_version(number: i64) -> sqlx::Result<HlsVersion> {
+    let version = u8::try_from(number).map_err(|e| e.to_string()).and_then(HlsVersion::try_from);
+    version.map_err(|e| sqlx::Error::Decode(format!("HLS version: {e}").into()))
+}
+
+/// A stored form of subtitles; see [`package_type`].
+pub fn text_format(text: &str) -> sqlx::Result<TextFormat> {
+    match text {
+        "WVTT" => Ok(TextFormat::Wvtt),
+        "WEBVTT" => Ok(TextFormat::Webvtt),
+        other => Err(sqlx::Error::Decode(format!("text format {other:?}").into())),
     }
 }
 
@@ -43,6 +59,9 @@ pub async fn put_configuration(db: &mut SqliteConnection, row: &configurations::
             min_video_bitrate: row.min_video_bitrate.map(i64::unsigned_abs),
             max_video_bitrate: row.max_video_bitrate.map(i64::unsigned_abs),
         },
+        audio_separation: row.audio_separation,
+        hls_version: hls_version(row.hls_version)?,
+        text_format: text_format(&row.text_format)?,
     });
     db::documents::put(db, configuration_key(&row.packaging_group, &row.name), body).await.map(drop)
 }

@@ -29,10 +29,19 @@ pub const MEDIA_PATH: &str = "/origin/v1/media/";
 /// Path of the control plane, followed by an index's name, that answers bytes of a sidecar index with Range.
 pub const INDEX_PATH: &str = "/origin/v1/indexes/";
 
+/// Request header of a read of media: the asset that it is for, as the part of [`asset_key`] after the kind. What is found
+/// to be wrong with the object is then noted on it.
+pub const ASSET_HEADER: &str = "edgepack-asset";
+
+/// Request header of a read of media: the length in bytes that the object had when it was indexed.
+pub const BYTES_HEADER: &str = "edgepack-bytes";
+
 /// Which output a packaging configuration makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum PackageType {
+    /// HLS with MPEG-2 TS segments.
+    Hls,
     /// HLS with CMAF segments.
     Cmaf,
     /// DASH with CMAF segments.
@@ -41,20 +50,87 @@ pub enum PackageType {
 
 impl PackageType {
     /// The extension of the manifest, without the dot.
-    pub fn manifest_extension(self) -> &'static str {
+    pub fn manifest_extension(self) -> ManifestExtension {
         match self {
-            Self::Cmaf => "m3u8",
-            Self::Dash => "mpd",
+            Self::Hls | Self::Cmaf => ManifestExtension::M3u8,
+            Self::Dash => ManifestExtension::Mpd,
         }
     }
 
     /// The name used in the REST interface.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Hls => "HLS",
             Self::Cmaf => "CMAF",
             Self::Dash => "DASH",
         }
     }
+}
+
+/// The extension of a manifest's file name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ManifestExtension {
+    /// A multivariant playlist of HLS.
+    M3u8,
+    /// A media presentation description of DASH.
+    Mpd,
+}
+
+impl ManifestExtension {
+    /// Without the dot.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::M3u8 => "m3u8",
+            Self::Mpd => "mpd",
+        }
+    }
+}
+
+/// Which generation of players the playlists of [`PackageType::Hls`] are for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "u8", into = "u8")]
+pub enum HlsVersion {
+    /// No renditions and no I-frame playlists: each variant carries the main audio, and nothing else is offered.
+    V3,
+    /// With renditions (EXT-X-MEDIA) and I-frame playlists.
+    #[default]
+    V4,
+}
+
+impl TryFrom<u8> for HlsVersion {
+    type Error = String;
+
+    fn try_from(version: u8) -> core::result::Result<Self, String> {
+        match version {
+            3 => Ok(Self::V3),
+            4 => Ok(Self::V4),
+            other => Err(format!("{other} is not 3 or 4")),
+        }
+    }
+}
+
+impl From<HlsVersion> for u8 {
+    fn from(version: HlsVersion) -> Self {
+        match version {
+            HlsVersion::V3 => 3,
+            HlsVersion::V4 => 4,
+        }
+    }
+}
+
+/// How [`PackageType::Dash`] carries WebVTT subtitles.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum TextFormat {
+    /// Segments of ISO/IEC 14496-30 `wvtt` samples.
+    #[default]
+    Wvtt,
+    /// One WebVTT file for the whole title.
+    Webvtt,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// In which order video renditions are listed. Players start with the first.
@@ -100,6 +176,15 @@ pub struct PackagingConfiguration {
     /// Which video renditions, in which order.
     #[serde(default)]
     pub stream_selection: StreamSelection,
+    /// [`PackageType::Hls`]: audio in segments and renditions of its own instead of in the segments of the video.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub audio_separation: bool,
+    /// [`PackageType::Hls`]: which form of playlist. With [`HlsVersion::V3`] there is no audio separation.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub hls_version: HlsVersion,
+    /// [`PackageType::Dash`]: the form of subtitles.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub text_format: TextFormat,
 }
 
 /// Where the sidecar index of an asset is.
@@ -127,6 +212,13 @@ pub struct SourceObject {
     pub etag: Option<String>,
 }
 
+impl SourceObject {
+    /// About how many bytes of memory it holds.
+    pub fn memory(&self) -> usize {
+        size_of::<Self>() + self.path.len() + self.etag.as_ref().map_or(0, String::len)
+    }
+}
+
 /// A playable asset.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Asset {
@@ -136,7 +228,7 @@ pub struct Asset {
     pub packaging_group: String,
     /// Its sidecar index.
     pub index: IndexObject,
-    /// Its media files.
+    /// Its media files. Empty when the source is an HLS playlist: its many objects are in the index then.
     pub sources: Vec<SourceObject>,
 }
 
@@ -215,6 +307,9 @@ impl Document {
                 }
                 if !is_name(&c.manifest_name) {
                     return bad("manifest_name is not a name");
+                }
+                if c.audio_separation && c.hls_version == HlsVersion::V3 {
+                    return bad("audio_separation needs hls_version 4");
                 }
             }
             Body::Asset(a) => {
@@ -313,6 +408,9 @@ mod tests {
             segment_duration_seconds: 6,
             manifest_name: "index".into(),
             stream_selection: StreamSelection::default(),
+            audio_separation: false,
+            hls_version: HlsVersion::V4,
+            text_format: TextFormat::Wvtt,
         };
         let key = configuration_key("films", "hls");
         let document = Document::new(key.clone(), 7, Body::Configuration(configuration.clone()));

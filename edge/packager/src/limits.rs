@@ -66,3 +66,24 @@ pub const MAX_SEGMENT_BYTES: u64 = 4 << 30;
 pub const MAX_SEGMENT_EXTENTS: usize = 1 << 14;
 /// A gap in a source up to this size is read and dropped rather than asked for separately.
 pub const MAX_READ_GAP: u64 = 256 << 10;
+/// Caption channels and services that one title can name: four and sixty-three.
+pub const MAX_CAPTION_SERVICES: usize = 67;
+/// Objects of a source that the samples between two cuts may lie in.
+pub const MAX_FRAGMENT_OBJECTS: usize = 1 << 12;
+
+// Text tracks.
+
+/// A subtitle file, or one text segment of a playlist: ten hours of dialogue are below 2 MiB.
+pub const MAX_TEXT_FILE_BYTES: usize = 16 << 20;
+/// Cues of one text track: one a second for three days.
+pub const MAX_TEXT_CUES: usize = 1 << 18;
+/// Identifier, settings and text of one cue.
+pub const MAX_CUE_BYTES: usize = 64 << 10;
+/// STYLE and REGION blocks stand in every text segment.
+pub const MAX_TEXT_HEADER_BYTES: usize = 32 << 10;
+/// Index blocks of one text track. Cues are repeated in every cut that they overlap, one a second.
+pub const MAX_TEXT_INDEX_BYTES: usize = 32 << 20;
+/// A segment of wvtt samples: every change of what is shown repeats the whole text that is shown.
+pub const MAX_TEXT_SEGMENT_BYTES: usize = 8 << 20;
+/// Cues that are shown at the same moment. People read two or three; effects made of cues use some dozens.
+pub const MAX_SIMULTANEOUS_CUES: usize = 256;

@@ -1,13 +1,16 @@
 //! What a job answers: everything but the bytes of media is here, and the length of everything is known.
 
 use core::ops::Range;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::config::SourceObject;
 use crate::limits;
+use crate::segment::recipe::Recipe;
 
 /// Changes when the same request would give other bytes; part of every entity tag.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 
 /// How long an answer may be kept by caches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,9 +28,16 @@ pub enum Part {
     Bytes(Bytes),
     /// Bytes of a source as they are stored.
     Source {
-        /// Position in [`crate::config::Asset::sources`].
-        source: u16,
-        /// Byte range in that source.
+        /// Which object.
+        object: Arc<SourceObject>,
+        /// Byte range in it.
+        range: Range<u64>,
+    },
+    /// Bytes that are made from bytes of sources while they are sent.
+    Made {
+        /// From what, and how.
+        recipe: Arc<Recipe>,
+        /// Which bytes of what the recipe makes.
         range: Range<u64>,
     },
 }
@@ -37,7 +47,7 @@ impl Part {
     pub fn len(&self) -> u64 {
         match self {
             Self::Bytes(bytes) => bytes.len() as u64,
-            Self::Source { range, .. } => range.end.saturating_sub(range.start),
+            Self::Source { range, .. } | Self::Made { range, .. } => range.end.saturating_sub(range.start),
         }
     }
 
@@ -52,8 +62,11 @@ impl Part {
         let start = range.start.min(end);
         match self {
             Self::Bytes(bytes) => Self::Bytes(bytes.slice(start as usize..end as usize)),
-            Self::Source { source, range } => {
-                Self::Source { source: *source, range: range.start + start..range.start + end }
+            Self::Source { object, range } => {
+                Self::Source { object: object.clone(), range: range.start + start..range.start + end }
+            }
+            Self::Made { recipe, range } => {
+                Self::Made { recipe: recipe.clone(), range: range.start + start..range.start + end }
             }
         }
     }
@@ -106,12 +119,19 @@ pub enum Send {
     Bytes(Bytes),
     /// Ask a source for `range`, and of what comes send only `keep`, in between sending `Bytes` that are listed in `keep`.
     Read {
-        /// Position in [`crate::config::Asset::sources`].
-        source: u16,
+        /// Which object.
+        object: Arc<SourceObject>,
         /// The one byte range to ask for.
         range: Range<u64>,
         /// What to send while it arrives: ascending stretches of the source, and bytes of ours between them.
         keep: Vec<Keep>,
+    },
+    /// Send what a [`crate::make::Maker`] makes.
+    Make {
+        /// From what, and how.
+        recipe: Arc<Recipe>,
+        /// Which bytes of it.
+        range: Range<u64>,
     },
 }
 
@@ -138,9 +158,14 @@ pub fn plan(parts: Vec<Part>) -> Vec<Send> {
                 _ => plan.push(Send::Bytes(bytes)),
             },
             Part::Source { range, .. } if range.is_empty() => {}
-            Part::Source { source, range } => {
-                if let Some(Send::Read { source: last, range: read, keep }) = plan.last_mut()
-                    && *last == source
+            Part::Made { range, .. } if range.is_empty() => {}
+            Part::Made { recipe, range } => {
+                plan.extend(pending.drain(..).map(Send::Bytes));
+                plan.push(Send::Make { recipe, range });
+            }
+            Part::Source { object, range } => {
+                if let Some(Send::Read { object: last, range: read, keep }) = plan.last_mut()
+                    && (Arc::ptr_eq(last, &object) || *last == object)
                     && range.start >= read.end
                     && range.start - read.end <= limits::MAX_READ_GAP
                 {
@@ -156,7 +181,7 @@ pub fn plan(parts: Vec<Part>) -> Vec<Send> {
                     read.end = range.end;
                 } else {
                     plan.extend(pending.drain(..).map(Send::Bytes));
-                    plan.push(Send::Read { source, range: range.clone(), keep: vec![Keep::Range(range)] });
+                    plan.push(Send::Read { object, range: range.clone(), keep: vec![Keep::Range(range)] });
                 }
             }
         }
@@ -173,8 +198,12 @@ mod tests {
         Part::Bytes(Bytes::from_static(text.as_bytes()))
     }
 
+    fn object(path: &str) -> Arc<SourceObject> {
+        Arc::new(SourceObject { path: path.into(), bytes: 1 << 20, etag: None })
+    }
+
     fn source(range: Range<u64>) -> Part {
-        Part::Source { source: 0, range }
+        Part::Source { object: object("a"), range }
     }
 
     #[test]
@@ -187,7 +216,7 @@ mod tests {
             vec![
                 Send::Bytes(Bytes::from_static(b"moof")),
                 Send::Read {
-                    source: 0,
+                    object: object("a"),
                     range: 100..400,
                     keep: vec![Keep::Range(100..250), Keep::Bytes(Bytes::from_static(b"moof2")), Keep::Range(300..400)],
                 },
@@ -202,7 +231,7 @@ mod tests {
         let reads = |parts| plan(parts).iter().filter(|s| matches!(s, Send::Read { .. })).count();
         assert_eq!(reads(vec![source(100..200), source(far..far + 1)]), 2);
         assert_eq!(reads(vec![source(100..200), source(0..50)]), 2);
-        assert_eq!(reads(vec![source(100..200), Part::Source { source: 1, range: 200..300 }]), 2);
+        assert_eq!(reads(vec![source(100..200), Part::Source { object: object("b"), range: 200..300 }]), 2);
     }
 
     #[test]
@@ -213,7 +242,9 @@ mod tests {
                 .iter()
                 .flat_map(|part| match part {
                     Part::Bytes(bytes) => bytes.to_vec(),
-                    Part::Source { range, .. } => media[range.start as usize..range.end as usize].to_vec(),
+                    Part::Source { range, .. } | Part::Made { range, .. } => {
+                        media[range.start as usize..range.end as usize].to_vec()
+                    }
                 })
                 .collect()
         };

@@ -4,16 +4,17 @@
 //! /vod/v1/{packaging-group}/{asset}/{configuration}/{manifest}.m3u8 | .mpd
 //! /vod/v1/{packaging-group}/{asset}/{configuration}/{tag}/{track}/playlist.m3u8
 //! /vod/v1/{packaging-group}/{asset}/{configuration}/{tag}/{track}/iframes.m3u8
-//! /vod/v1/{packaging-group}/{asset}/{configuration}/{tag}/{track}/init.mp4
-//! /vod/v1/{packaging-group}/{asset}/{configuration}/{tag}/{track}/{number}.m4s
+//! /vod/v1/{packaging-group}/{asset}/{configuration}/{tag}/{track}/init.mp4 | init2.mp4 | ...
+//! /vod/v1/{packaging-group}/{asset}/{configuration}/{tag}/{track}/{number}.m4s | .ts | .aac | .ac3 | .ec3 | .mp3 | .vtt
+//! /vod/v1/{packaging-group}/{asset}/{configuration}/{tag}/{track}/text.vtt
 //! ```
 //!
 //! `{tag}` is sixteen hexadecimal digits that change whenever any byte below it would, so everything below it may be
-//! cached for ever. `{track}` is `v` or `a` and a number counted from 0; segment numbers count from 1.
+//! cached for ever. `{track}` is `v`, `a` or `t` and a number counted from 0; segment numbers count from 1.
 
 use core::fmt;
 
-use crate::config::{self, PackageType};
+use crate::config::{self, ManifestExtension};
 use crate::error::{Error, Result};
 use crate::limits;
 
@@ -24,12 +25,16 @@ pub enum TrackKind {
     Video,
     /// `a`
     Audio,
+    /// `t`
+    Text,
+    /// `m`; never asked for by itself.
+    Metadata,
 }
 
 /// A track of an asset: its kind and its place among the tracks of that kind, in the order of the sources.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TrackName {
-    /// Video or audio.
+    /// Which kind.
     pub kind: TrackKind,
     /// Counted from 0.
     pub ordinal: u16,
@@ -40,6 +45,8 @@ impl fmt::Display for TrackName {
         let kind = match self.kind {
             TrackKind::Video => 'v',
             TrackKind::Audio => 'a',
+            TrackKind::Text => 't',
+            TrackKind::Metadata => 'm',
         };
         write!(f, "{kind}{}", self.ordinal)
     }
@@ -50,6 +57,7 @@ impl TrackName {
         let kind = match text.bytes().next()? {
             b'v' => TrackKind::Video,
             b'a' => TrackKind::Audio,
+            b't' => TrackKind::Text,
             _ => return None,
         };
         let ordinal = canonical_number(&text[1..])?.try_into().ok()?;
@@ -64,8 +72,8 @@ pub enum Resource {
     Manifest {
         /// File name without extension.
         name: String,
-        /// By the extension.
-        package_type: PackageType,
+        /// Its extension.
+        extension: ManifestExtension,
     },
     /// Something below a tag.
     Tagged {
@@ -85,10 +93,53 @@ pub enum TrackFile {
     Playlist,
     /// HLS I-frame playlist.
     IframePlaylist,
-    /// CMAF header.
-    Init,
-    /// CMAF segment with this number, counted from 1.
-    Segment(u32),
+    /// CMAF header of a period, counted from 1: a new one begins where the sample entry changes.
+    Init(u32),
+    /// A segment.
+    Segment {
+        /// Counted from 1.
+        number: u32,
+        /// By the extension.
+        format: SegmentFormat,
+    },
+    /// All subtitles as one WebVTT file.
+    Text,
+}
+
+/// What a segment is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SegmentFormat {
+    /// CMAF segment.
+    Cmaf,
+    /// MPEG-2 transport stream.
+    Ts,
+    /// Packed audio: AAC with ADTS headers.
+    Aac,
+    /// Packed audio: AC-3.
+    Ac3,
+    /// Packed audio: E-AC-3.
+    Eac3,
+    /// Packed audio: MPEG-1/2 layer III.
+    Mp3,
+    /// WebVTT.
+    Webvtt,
+}
+
+impl SegmentFormat {
+    const ALL: [Self; 7] = [Self::Cmaf, Self::Ts, Self::Aac, Self::Ac3, Self::Eac3, Self::Mp3, Self::Webvtt];
+
+    /// Extension of the file name, without the dot.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Cmaf => "m4s",
+            Self::Ts => "ts",
+            Self::Aac => "aac",
+            Self::Ac3 => "ac3",
+            Self::Eac3 => "ec3",
+            Self::Mp3 => "mp3",
+            Self::Webvtt => "vtt",
+        }
+    }
 }
 
 /// A request that this packager knows.
@@ -137,12 +188,12 @@ impl Route {
         let resource = match (parts.next(), parts.next(), parts.next()) {
             (None, ..) => {
                 let (name, extension) = first.rsplit_once('.')?;
-                let package_type = match extension {
-                    "m3u8" => PackageType::Cmaf,
-                    "mpd" => PackageType::Dash,
+                let extension = match extension {
+                    "m3u8" => ManifestExtension::M3u8,
+                    "mpd" => ManifestExtension::Mpd,
                     _ => return None,
                 };
-                config::is_name(name).then(|| Resource::Manifest { name: name.to_owned(), package_type })?
+                config::is_name(name).then(|| Resource::Manifest { name: name.to_owned(), extension })?
             }
             (Some(track), Some(file), None) => Resource::Tagged {
                 tag: parse_tag(first)?,
@@ -160,8 +211,16 @@ impl TrackFile {
         Some(match text {
             "playlist.m3u8" => Self::Playlist,
             "iframes.m3u8" => Self::IframePlaylist,
-            "init.mp4" => Self::Init,
-            _ => Self::Segment(canonical_number(text.strip_suffix(".m4s")?).filter(|n| *n > 0)?),
+            "init.mp4" => Self::Init(1),
+            "text.vtt" => Self::Text,
+            _ => match text.strip_prefix("init") {
+                Some(rest) => Self::Init(canonical_number(rest.strip_suffix(".mp4")?).filter(|n| *n > 1)?),
+                None => {
+                    let (number, extension) = text.split_once('.')?;
+                    let format = SegmentFormat::ALL.into_iter().find(|f| f.extension() == extension)?;
+                    Self::Segment { number: canonical_number(number).filter(|n| *n > 0)?, format }
+                }
+            },
         })
     }
 }
@@ -171,8 +230,10 @@ impl fmt::Display for TrackFile {
         match self {
             Self::Playlist => f.write_str("playlist.m3u8"),
             Self::IframePlaylist => f.write_str("iframes.m3u8"),
-            Self::Init => f.write_str("init.mp4"),
-            Self::Segment(number) => write!(f, "{number}.m4s"),
+            Self::Init(0 | 1) => f.write_str("init.mp4"),
+            Self::Init(period) => write!(f, "init{period}.mp4"),
+            Self::Segment { number, format } => write!(f, "{number}.{}", format.extension()),
+            Self::Text => f.write_str("text.vtt"),
         }
     }
 }
@@ -180,7 +241,7 @@ impl fmt::Display for TrackFile {
 impl fmt::Display for Resource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Manifest { name, package_type } => write!(f, "{name}.{}", package_type.manifest_extension()),
+            Self::Manifest { name, extension } => write!(f, "{name}.{}", extension.as_str()),
             Self::Tagged { tag, track, file } => write!(f, "{tag:016x}/{track}/{file}"),
         }
     }
@@ -215,12 +276,17 @@ mod tests {
             file,
         };
         for resource in [
-            Resource::Manifest { name: "index".into(), package_type: PackageType::Cmaf },
-            Resource::Manifest { name: "my-Film_1".into(), package_type: PackageType::Dash },
+            Resource::Manifest { name: "index".into(), extension: ManifestExtension::M3u8 },
+            Resource::Manifest { name: "my-Film_1".into(), extension: ManifestExtension::Mpd },
             tagged(TrackKind::Video, 0, TrackFile::Playlist),
             tagged(TrackKind::Video, 65_535, TrackFile::IframePlaylist),
-            tagged(TrackKind::Audio, 10, TrackFile::Init),
-            tagged(TrackKind::Audio, 0, TrackFile::Segment(u32::MAX)),
+            tagged(TrackKind::Audio, 10, TrackFile::Init(1)),
+            tagged(TrackKind::Video, 10, TrackFile::Init(2)),
+            tagged(TrackKind::Audio, 0, TrackFile::Segment { number: u32::MAX, format: SegmentFormat::Cmaf }),
+            tagged(TrackKind::Audio, 0, TrackFile::Segment { number: 1, format: SegmentFormat::Aac }),
+            tagged(TrackKind::Video, 0, TrackFile::Segment { number: 1, format: SegmentFormat::Ts }),
+            tagged(TrackKind::Text, 3, TrackFile::Segment { number: 1, format: SegmentFormat::Webvtt }),
+            tagged(TrackKind::Text, 3, TrackFile::Text),
         ] {
             let route = Route { packaging_group: "g".into(), asset: "a".into(), configuration: "c".into(), resource };
             assert_eq!(Route::parse(&route.to_string()).unwrap(), route, "{route}");
@@ -254,6 +320,10 @@ mod tests {
             "/vod/v1/g/a/c/0123456789abcdef/v0/+1.m4s",
             "/vod/v1/g/a/c/0123456789abcdef/v0/4294967296.m4s",
             "/vod/v1/g/a/c/0123456789abcdef/v0/1.m4s/x",
+            "/vod/v1/g/a/c/0123456789abcdef/v0/init1.mp4",
+            "/vod/v1/g/a/c/0123456789abcdef/v0/init02.mp4",
+            "/vod/v1/g/a/c/0123456789abcdef/v0/1.",
+            "/vod/v1/g/a/c/0123456789abcdef/v0/1.ts.ts",
             "/vod/v1/g/a/c/0123456789abcdef/\u{e9}0/1.m4s",
         ] {
             assert!(Route::parse(path).is_err(), "{path}");

@@ -13,7 +13,7 @@ use packager::config::PackageType;
 use packager::index::Head;
 use packager::media::segmenter;
 use packager::response::Part;
-use packager::route::{Resource, TrackFile};
+use packager::route::{Resource, SegmentFormat, TrackFile};
 
 fn plain() -> Vec<u8> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/media/small/h264_aac.mp4");
@@ -95,10 +95,14 @@ fn output(file: &[u8], track: usize) -> (Vec<u8>, Vec<Vec<u8>>) {
         let parts = response.parts.iter().map(|part| match part {
             Part::Bytes(bytes) => bytes.as_ref(),
             Part::Source { range, .. } => &file[range.start as usize..range.end as usize],
+            Part::Made { .. } => panic!("nothing of an MP4 is made"),
         });
         parts.flatten().copied().collect::<Vec<u8>>()
     };
-    (get(TrackFile::Init), (1..=count as u32).map(|n| get(TrackFile::Segment(n))).collect())
+    (
+        get(TrackFile::Init(1)),
+        (1..=count as u32).map(|n| get(TrackFile::Segment { number: n, format: SegmentFormat::Cmaf })).collect(),
+    )
 }
 
 fn fragments(segment: &[u8]) -> Vec<Moof> {

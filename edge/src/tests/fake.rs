@@ -8,8 +8,8 @@ use std::task::Poll;
 use std::time::Duration;
 
 use packager::config::{
-    Asset, Body as DocumentBody, Document, IndexObject, PackageType, PackagingConfiguration, SourceObject,
-    StreamSelection, asset_key, configuration_key,
+    Asset, Body as DocumentBody, Document, HlsVersion, IndexObject, PackageType, PackagingConfiguration, SourceObject,
+    StreamSelection, TextFormat, asset_key, configuration_key,
 };
 
 use crate::answer::{Answer, Content};
@@ -238,6 +238,9 @@ pub fn configuration(revision: u64) -> Document {
         segment_duration_seconds: 6,
         manifest_name: "index".into(),
         stream_selection: StreamSelection::default(),
+        audio_separation: false,
+        hls_version: HlsVersion::V4,
+        text_format: TextFormat::Wvtt,
     };
     Document::new(configuration_key("g", "c"), revision, DocumentBody::Configuration(configuration))
 }

@@ -2,7 +2,7 @@
 
 use futures::executor::block_on;
 use futures::future::join_all;
-use packager::config::Body as DocumentBody;
+use packager::config::{ASSET_HEADER, BYTES_HEADER, Body as DocumentBody};
 use packager::limits;
 
 use super::fake::{Fake, MEDIA_BYTES, Reply, asset, edge};
@@ -21,7 +21,7 @@ async fn index(edge: &Edge<Fake>, range: core::ops::Range<u64>) -> Result<Vec<u8
 async fn open(edge: &Edge<Fake>) -> Result<(), Problem> {
     let settings = Settings::read(&edge.platform).await.expect("settings");
     let DocumentBody::Asset(asset) = asset(1).body else { panic!("an asset") };
-    edge.open_media(&settings, &asset.sources[0], 10..20).await.map(|_| ())
+    edge.open_media(&settings, &asset, &asset.sources[0], 10..20).await.map(|_| ())
 }
 
 #[test]
@@ -80,12 +80,14 @@ fn anything_but_the_range_that_was_asked_for_is_an_error() {
 }
 
 #[test]
-fn media_is_asked_for_with_the_tag_that_was_indexed() {
+fn media_is_asked_for_with_what_was_indexed_and_for_whom() {
     block_on(async {
         let edge = edge();
         edge.platform.script(|request| {
             assert!(request.url.ends_with("/origin/v1/media/a%20b.mp4"), "{}", request.url);
-            assert!(request.headers.contains(&("if-match", "\"t\"".to_owned())));
+            for (name, value) in [("if-match", "\"t\""), (ASSET_HEADER, "g/a"), (BYTES_HEADER, "1000000")] {
+                assert!(request.headers.contains(&(name, value.to_owned())), "{name}");
+            }
             Reply::part(10..20, MEDIA_BYTES, vec![0; 10])
         });
         assert_eq!(open(&edge).await, Ok(()));

@@ -1,10 +1,11 @@
 //! What viewers send and get.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::executor::block_on;
-use packager::config::PUSH_PATH;
+use packager::config::{Body as DocumentBody, PUSH_PATH};
 use packager::response::{CacheClass, Part, Response};
 use packager::route::Route;
 
@@ -33,12 +34,10 @@ fn ready() -> Rc<Edge<Fake>> {
         edge.platform.stored.borrow_mut().insert(document.key.replace('/', ":"), document.to_json());
     }
     let ours = |text: &'static str| Part::Bytes(Bytes::from_static(text.as_bytes()));
-    let parts = vec![
-        ours("moof"),
-        Part::Source { source: 0, range: 100..5100 },
-        ours("and"),
-        Part::Source { source: 0, range: 900_000..901_000 },
-    ];
+    let DocumentBody::Asset(known) = asset(2).body else { panic!("an asset") };
+    let object = Arc::new(known.sources[0].clone());
+    let source = |range| Part::Source { object: object.clone(), range };
+    let parts = vec![ours("moof"), source(100..5100), ours("and"), source(900_000..901_000)];
     let identity = "configuration/g/c@1 asset/g/a@2";
     let segment = Response { content_type: "video/mp4", cache: CacheClass::Immutable, etag: ETAG.into(), parts };
     let manifest = Response {

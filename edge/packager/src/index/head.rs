@@ -1,4 +1,4 @@
-//! The head of an index: tracks, cuts, and what every track has between two cuts.
+//! The head of an index: cuts, tracks, and what every track has between two cuts.
 
 use core::ops::Range;
 
@@ -15,15 +15,26 @@ use crate::route::{TrackKind, TrackName};
 /// First bytes of an index.
 pub const MAGIC: [u8; 4] = *b"EPIX";
 /// The layout written and read here.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 
 /// The head of an index.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Head {
-    /// For each cut the last whole second at or before it, ascending; the first is 0.
-    pub seconds: Vec<u32>,
+    /// The places where every track can be cut, ascending. The first is where the title begins.
+    pub cuts: Vec<Cut>,
     /// The tracks, in the order of the sources.
     pub tracks: Vec<Track>,
+}
+
+/// A place where every track can be cut.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cut {
+    /// The last whole second at or before it; 0 for the first.
+    pub second: u32,
+    /// Whether a segment of the source begins here, in every rendition.
+    pub source_segment: bool,
+    /// Whether the sample entry of any track changes here, so that a new period begins. Not set for the first.
+    pub period: bool,
 }
 
 /// A track.
@@ -31,13 +42,14 @@ pub struct Head {
 pub struct Track {
     /// Its name in URLs.
     pub name: TrackName,
-    /// Which source holds its samples.
-    pub source: u16,
+    /// Where its samples are.
+    pub storage: Storage,
     /// Ticks a second of all its times.
     pub timescale: u32,
     /// All durations and composition offsets are multiples of this many ticks.
     pub unit: u32,
-    /// Media time at which presentation time 0 is (edit list of audio: priming); 0 for video.
+    /// Media time at which presentation time 0 is: the priming of audio. 0 for video, unless its fragments are passed on
+    /// as stored.
     pub edit_media_time: u64,
     /// Presentation time at which the track ends, in ticks.
     pub end: u64,
@@ -45,12 +57,25 @@ pub struct Track {
     pub constant_duration: Option<u32>,
     /// Whether any sample has a composition offset.
     pub composition: bool,
+    /// The most by which a sample is presented before its decoding time, in ticks: transport streams, which do not know
+    /// negative composition offsets, decode everything that much earlier.
+    pub reorder: u32,
     /// Where sync samples are.
     pub sync: SyncLayout,
     /// Whether every fragment begins with a sync sample that nothing presented before it follows in decoding order.
     pub closed: bool,
     /// Whether blocks carry the clear and protected stretches of samples.
     pub stretches: bool,
+    /// Whether blocks carry by how much samples change when they are written into a transport stream.
+    pub annex_b: bool,
+    /// Whether fragments carry how many packets of a transport stream they take; codecs that have no place there do not.
+    pub transport: bool,
+    /// How the fragments of the source can be passed on as they are stored.
+    pub stored: Option<Stored>,
+    /// Whether manifests leave it out: a copy of another track, which only serves to be multiplexed with its video.
+    pub hidden: bool,
+    /// Whether it plays when the viewer has not chosen.
+    pub default: bool,
     /// The sample entries in use, whole boxes as they were stored.
     pub sample_entries: Vec<Bytes>,
     /// RFC 6381 codec string.
@@ -81,6 +106,79 @@ pub struct Track {
 /// About how long a piece is: long enough to serve many segments, short enough to be read for one.
 const PIECE_BYTES: u64 = 16 << 10;
 
+/// Where the samples of a track are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Storage {
+    /// In one of the asset's source files; extents are byte ranges in it.
+    File(u16),
+    /// In many objects, which blocks name; extents are byte ranges in the space that the objects form one after the other.
+    Objects {
+        /// What the paths of all objects begin with.
+        prefix: String,
+    },
+    /// In many objects, which blocks name, as an elementary stream of an MPEG-2 transport stream.
+    Transport {
+        /// What the paths of all objects begin with.
+        prefix: String,
+        /// How the samples lie in the elementary stream.
+        stream: ElementaryStream,
+    },
+    /// In the blocks themselves: cues and timed metadata.
+    Index,
+}
+
+impl Storage {
+    /// What the paths of objects begin with.
+    pub fn prefix(&self) -> &str {
+        match self {
+            Self::Objects { prefix } | Self::Transport { prefix, .. } => prefix,
+            Self::File(_) | Self::Index => "",
+        }
+    }
+}
+
+/// How samples lie in an elementary stream of a transport stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ElementaryStream {
+    /// H.264 byte stream.
+    Avc,
+    /// H.265 byte stream.
+    Hevc,
+    /// AAC with ADTS headers.
+    Adts,
+    /// AAC in LOAS/LATM.
+    Latm,
+    /// AC-3.
+    Ac3,
+    /// E-AC-3.
+    Eac3,
+    /// MPEG-1/2 layer III.
+    Mp3,
+}
+
+impl ElementaryStream {
+    const ALL: [Self; 7] = [Self::Avc, Self::Hevc, Self::Adts, Self::Latm, Self::Ac3, Self::Eac3, Self::Mp3];
+
+    fn number(self) -> u8 {
+        Self::ALL.iter().position(|s| *s == self).unwrap_or(0) as u8
+    }
+}
+
+/// What the init segment has to say so that fragments can be passed on as they are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// `track_ID` in `tfhd`.
+    pub track_id: u32,
+    /// `default_sample_description_index` of `trex`.
+    pub description: u32,
+    /// `default_sample_duration` of `trex`.
+    pub duration: u32,
+    /// `default_sample_size` of `trex`.
+    pub size: u32,
+    /// `default_sample_flags` of `trex`.
+    pub flags: u32,
+}
+
 /// Where the sync samples of a track are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SyncLayout {
@@ -99,6 +197,42 @@ pub enum Media {
     Video(Video),
     /// Audio.
     Audio(Audio),
+    /// Subtitles.
+    Text(Text),
+    /// Timed metadata: ID3 tags.
+    Metadata,
+}
+
+/// A track of subtitles.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Text {
+    /// What its samples are.
+    pub format: TextFormat,
+    /// Whether only what has to be translated is in it, to be shown even when the viewer wants no subtitles.
+    pub forced: bool,
+}
+
+/// What the samples of a track of subtitles are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TextFormat {
+    /// WebVTT cues in the blocks of the index.
+    Webvtt {
+        /// STYLE and REGION blocks that belong in front of every segment.
+        header: String,
+    },
+    /// TTML documents (`stpp`, ISO/IEC 14496-30) in the source.
+    Stpp,
+}
+
+/// What a playlist says about a caption channel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CaptionService {
+    /// `CC1` to `CC4` or `SERVICE1` to `SERVICE63`.
+    pub channel: String,
+    /// BCP 47.
+    pub language: Option<String>,
+    /// Name shown to viewers.
+    pub label: Option<String>,
 }
 
 /// A video track.
@@ -120,6 +254,10 @@ pub struct Video {
     pub cea608: Vec<u8>,
     /// CEA-708 services (1 to 63) that carry captions.
     pub cea708: Vec<u8>,
+    /// What is known of them beyond their presence.
+    pub captions: Vec<CaptionService>,
+    /// Ordinal of the audio track that the source multiplexes with it.
+    pub companion: Option<u16>,
 }
 
 /// An audio track.
@@ -154,10 +292,19 @@ pub struct Fragment {
     pub decode_time: u64,
     /// Composition offset of the first sample, in ticks.
     pub composition_offset: i32,
-    /// Bytes of the first sample, for video; else 0.
+    /// Bytes of the first sample, for video; else 0. When fragments are passed on as stored: from the start of the
+    /// fragment to the end of its first sample.
     pub first_sample_bytes: u32,
     /// Which of the track's sample entries describes the samples, counted from 1.
     pub description: u32,
+    /// Packets of a transport stream that hold its samples, if the track has that.
+    pub packets: u32,
+    /// Packets of a transport stream with nothing but the clock, for video; else 0.
+    pub clocks: u32,
+    /// Packets of a transport stream up to the end of its first sample, for video; else 0.
+    pub first_sample_packets: u32,
+    /// Length of the boxes as they are stored, if they can be passed on.
+    pub stored_bytes: u64,
     /// Where its block starts in the index.
     pub block_offset: u64,
     /// Length of its block.
@@ -181,6 +328,12 @@ impl Track {
             let time = f.decode_time.saturating_add_signed(i64::from(f.composition_offset));
             time.saturating_sub(self.edit_media_time)
         })
+    }
+
+    /// The sample entry, counted from 1, of the samples at a cut or, where there are none, of the next ones.
+    pub fn description(&self, cut: usize) -> u32 {
+        let rest = self.fragments.get(cut..).unwrap_or_default();
+        rest.iter().find(|f| f.samples > 0).or(self.fragments.last()).map_or(1, |f| f.description)
     }
 
     /// Where the blocks of these fragments are in the index.
@@ -227,7 +380,7 @@ impl Track {
 impl Head {
     /// About how many bytes of memory it holds.
     pub fn memory(&self) -> usize {
-        self.seconds.capacity() * 4 + self.tracks.iter().map(Track::memory).sum::<usize>()
+        self.cuts.capacity() * size_of::<Cut>() + self.tracks.iter().map(Track::memory).sum::<usize>()
     }
 
     /// The track with this name.
@@ -238,11 +391,12 @@ impl Head {
     /// Writes the head. Blocks are laid out after it, track by track, so their offsets in `self` are not used.
     pub fn write(&self) -> Vec<u8> {
         let mut body = Vec::new();
-        body.varint(self.seconds.len() as u64);
+        body.varint(self.cuts.len() as u64);
         let mut last = 0;
-        for &second in &self.seconds {
-            body.varint(u64::from(second - last));
-            last = second;
+        for cut in &self.cuts {
+            let marks = u64::from(cut.source_segment) | u64::from(cut.period) << 1;
+            body.varint(u64::from(cut.second.saturating_sub(last)) << 2 | marks);
+            last = cut.second;
         }
         body.varint(self.tracks.len() as u64);
         for track in &self.tracks {
@@ -274,19 +428,41 @@ impl Head {
 /// Magic, version, reserved bytes, and the length of the head.
 const PREFIX_BYTES: usize = 12;
 
-const CONSTANT_DURATION: u8 = 1;
-const COMPOSITION: u8 = 2;
-const STRETCHES: u8 = 4;
-const CLOSED: u8 = 8;
+const CONSTANT_DURATION: u64 = 1;
+const COMPOSITION: u64 = 2;
+const STRETCHES: u64 = 4;
+const CLOSED: u64 = 8;
+const ANNEX_B: u64 = 16;
+const TRANSPORT: u64 = 32;
+const STORED: u64 = 64;
+const HIDDEN: u64 = 128;
+const DEFAULT: u64 = 256;
 
 impl Track {
     fn write(&self, out: &mut Vec<u8>) {
         out.push(match self.name.kind {
             TrackKind::Video => 0,
             TrackKind::Audio => 1,
+            TrackKind::Text => 2,
+            TrackKind::Metadata => 3,
         });
         out.varint(u64::from(self.name.ordinal));
-        out.varint(u64::from(self.source));
+        match &self.storage {
+            Storage::File(source) => {
+                out.push(0);
+                out.varint(u64::from(*source));
+            }
+            Storage::Objects { prefix } => {
+                out.push(1);
+                out.blob(prefix.as_bytes());
+            }
+            Storage::Transport { prefix, stream } => {
+                out.push(2);
+                out.blob(prefix.as_bytes());
+                out.push(stream.number());
+            }
+            Storage::Index => out.push(3),
+        }
         out.varint(u64::from(self.timescale));
         out.varint(u64::from(self.unit));
         out.varint(self.edit_media_time);
@@ -296,8 +472,13 @@ impl Track {
             (self.composition, COMPOSITION),
             (self.stretches, STRETCHES),
             (self.closed, CLOSED),
+            (self.annex_b, ANNEX_B),
+            (self.transport, TRANSPORT),
+            (self.stored.is_some(), STORED),
+            (self.hidden, HIDDEN),
+            (self.default, DEFAULT),
         ];
-        out.push(flags.iter().filter(|(set, _)| *set).map(|(_, flag)| flag).sum());
+        out.varint(flags.iter().filter(|(set, _)| *set).map(|(_, flag)| flag).sum());
         out.push(match self.sync {
             SyncLayout::All => 0,
             SyncLayout::First => 1,
@@ -305,6 +486,14 @@ impl Track {
         });
         if let Some(duration) = self.constant_duration {
             out.varint(u64::from(duration));
+        }
+        if self.composition {
+            out.varint(u64::from(self.reorder));
+        }
+        if let Some(stored) = self.stored {
+            [stored.track_id, stored.description, stored.duration, stored.size, stored.flags]
+                .iter()
+                .for_each(|v| out.varint(u64::from(*v)));
         }
         out.varint(self.sample_entries.len() as u64);
         for entry in &self.sample_entries {
@@ -324,6 +513,17 @@ impl Track {
                 out.varint(u64::from(audio.channels));
                 out.varint(audio.joc.map_or(0, |c| u64::from(c) + 1));
             }
+            Media::Text(text) => {
+                out.push(u8::from(text.forced));
+                match &text.format {
+                    TextFormat::Webvtt { header } => {
+                        out.push(0);
+                        out.blob(header.as_bytes());
+                    }
+                    TextFormat::Stpp => out.push(1),
+                }
+            }
+            Media::Metadata => {}
         }
         self.write_fragments(out);
     }
@@ -351,6 +551,16 @@ impl Track {
             if self.sample_entries.len() > 1 {
                 out.varint(u64::from(fragment.description));
             }
+            if self.transport {
+                out.varint(u64::from(fragment.packets));
+                if self.is_video() {
+                    out.varint(u64::from(fragment.clocks));
+                    out.varint(u64::from(fragment.first_sample_packets));
+                }
+            }
+            if self.stored.is_some() {
+                out.varint(fragment.stored_bytes);
+            }
         }
     }
 }
@@ -368,6 +578,13 @@ impl Video {
         });
         out.blob(&self.cea608);
         out.blob(&self.cea708);
+        out.varint(self.captions.len() as u64);
+        for caption in &self.captions {
+            out.blob(caption.channel.as_bytes());
+            out.blob(caption.language.as_deref().unwrap_or_default().as_bytes());
+            out.blob(caption.label.as_deref().unwrap_or_default().as_bytes());
+        }
+        out.varint(self.companion.map_or(0, |c| u64::from(c) + 1));
     }
 
     fn read(r: &mut Reader<'_>) -> Read<Self> {
@@ -385,6 +602,15 @@ impl Video {
         };
         video.cea608 = blob(r)?.to_vec();
         video.cea708 = blob(r)?.to_vec();
+        let captions: usize = number(r)?;
+        if captions > limits::MAX_CAPTION_SERVICES {
+            return Err(Broken::Value("the number of caption services", r.position()));
+        }
+        for _ in 0..captions {
+            let (channel, language, label) = (text(r)?, optional_text(r)?, optional_text(r)?);
+            video.captions.push(CaptionService { channel, language, label });
+        }
+        video.companion = number::<u32>(r)?.checked_sub(1).and_then(|c| c.try_into().ok());
         Ok(video)
     }
 }
@@ -439,18 +665,19 @@ fn read_head(data: &[u8], index_bytes: u64) -> Read<Head> {
     if cuts == 0 || cuts > limits::MAX_CUTS || cuts > r.left() {
         return Err(Broken::Value("the number of cuts", r.position()));
     }
-    let mut seconds = Vec::with_capacity(cuts);
+    let mut marked = Vec::with_capacity(cuts);
     let mut second = 0u32;
     for _ in 0..cuts {
-        let step: u32 = number(&mut r)?;
-        second = second.checked_add(step).ok_or(Broken::Value("the second of a cut", r.position()))?;
-        seconds.push(second);
+        let step: u64 = number(&mut r)?;
+        let next = u32::try_from(step >> 2).ok().and_then(|s| second.checked_add(s));
+        second = next.ok_or(Broken::Value("the second of a cut", r.position()))?;
+        marked.push(Cut { second, source_segment: step & 1 != 0, period: step & 2 != 0 });
     }
     let count: usize = number(&mut r)?;
     if count == 0 || count > limits::MAX_TRACKS {
         return Err(Broken::Value("the number of tracks", r.position()));
     }
-    let mut head = Head { seconds, tracks: Vec::with_capacity(count) };
+    let mut head = Head { cuts: marked, tracks: Vec::with_capacity(count) };
     let mut block_offset = u64::from(head_bytes);
     for _ in 0..count {
         let track = read_track(&mut r, cuts, &mut block_offset)?;
@@ -469,10 +696,12 @@ fn read_track(r: &mut Reader<'_>, cuts: usize, block_offset: &mut u64) -> Read<T
     let kind = match r.u8()? {
         0 => TrackKind::Video,
         1 => TrackKind::Audio,
+        2 => TrackKind::Text,
+        3 => TrackKind::Metadata,
         _ => return Err(Broken::Value("the kind of a track", r.position())),
     };
     let name = TrackName { kind, ordinal: number(r)? };
-    let source = number(r)?;
+    let storage = read_storage(r)?;
     let timescale: u32 = number(r)?;
     let unit: u32 = number(r)?;
     let edit_media_time: u64 = number(r)?;
@@ -481,7 +710,7 @@ fn read_track(r: &mut Reader<'_>, cuts: usize, block_offset: &mut u64) -> Read<T
     if timescale == 0 || unit == 0 || edit_media_time > MAX_TICKS || end > MAX_TICKS {
         return Err(Broken::Value("a time of a track", r.position()));
     }
-    let flags = r.u8()?;
+    let flags: u64 = number(r)?;
     let sync = match r.u8()? {
         0 => SyncLayout::All,
         1 => SyncLayout::First,
@@ -489,8 +718,19 @@ fn read_track(r: &mut Reader<'_>, cuts: usize, block_offset: &mut u64) -> Read<T
         _ => return Err(Broken::Value("the sync layout", r.position())),
     };
     let constant_duration = if flags & CONSTANT_DURATION != 0 { Some(number(r)?) } else { None };
+    let reorder: u32 = if flags & COMPOSITION != 0 { number(r)? } else { 0 };
+    if u64::from(reorder) > MAX_TICKS / 2 || reorder > i32::MAX as u32 {
+        return Err(Broken::Value("a composition offset", r.position()));
+    }
+    let stored = if flags & STORED != 0 {
+        let (track_id, description) = (number(r)?, number(r)?);
+        Some(Stored { track_id, description, duration: number(r)?, size: number(r)?, flags: number(r)? })
+    } else {
+        None
+    };
     let count: usize = number(r)?;
-    if count == 0 || count > limits::MAX_SAMPLE_ENTRIES {
+    // What lies in the index itself needs no sample entry.
+    if (count == 0 && storage != Storage::Index) || count > limits::MAX_SAMPLE_ENTRIES {
         return Err(Broken::Value("the number of sample entries", r.position()));
     }
     let mut sample_entries = Vec::with_capacity(count);
@@ -516,19 +756,35 @@ fn read_track(r: &mut Reader<'_>, cuts: usize, block_offset: &mut u64) -> Read<T
             let joc: u8 = number(r)?;
             Media::Audio(Audio { sample_rate, channels, joc: joc.checked_sub(1) })
         }
+        TrackKind::Text => {
+            let forced = r.u8()? != 0;
+            let format = match r.u8()? {
+                0 => TextFormat::Webvtt { header: text(r)? },
+                1 => TextFormat::Stpp,
+                _ => return Err(Broken::Value("the format of subtitles", r.position())),
+            };
+            Media::Text(Text { format, forced })
+        }
+        TrackKind::Metadata => Media::Metadata,
     };
     let mut track = Track {
         name,
-        source,
+        storage,
         timescale,
         unit,
         edit_media_time,
         end,
         constant_duration,
         composition: flags & COMPOSITION != 0,
+        reorder,
         sync,
         closed: flags & CLOSED != 0,
         stretches: flags & STRETCHES != 0,
+        annex_b: flags & ANNEX_B != 0,
+        transport: flags & TRANSPORT != 0,
+        stored,
+        hidden: flags & HIDDEN != 0,
+        default: flags & DEFAULT != 0,
         sample_entries,
         codec,
         supplemental_codec,
@@ -545,6 +801,20 @@ fn read_track(r: &mut Reader<'_>, cuts: usize, block_offset: &mut u64) -> Read<T
     read_fragments(r, cuts, block_offset, &mut track)?;
     track.divide();
     Ok(track)
+}
+
+fn read_storage(r: &mut Reader<'_>) -> Read<Storage> {
+    Ok(match r.u8()? {
+        0 => Storage::File(number(r)?),
+        1 => Storage::Objects { prefix: text(r)? },
+        2 => {
+            let prefix = text(r)?;
+            let stream = ElementaryStream::ALL.get(usize::from(r.u8()?)).copied();
+            Storage::Transport { prefix, stream: stream.ok_or(Broken::Value("an elementary stream", r.position()))? }
+        }
+        3 => Storage::Index,
+        _ => return Err(Broken::Value("the storage of a track", r.position())),
+    })
 }
 
 /// Four days in the finest timescale.
@@ -570,8 +840,17 @@ fn read_fragments(r: &mut Reader<'_>, cuts: usize, block_offset: &mut u64, track
         let composition_offset = if track.composition { scaled(r.zigzag()?, unit, r)? } else { 0 };
         let first_sample_bytes = if video { number(r)? } else { 0 };
         let description = if track.sample_entries.len() > 1 { number(r)? } else { 1 };
-        let fits = decode_time <= MAX_TICKS && bytes <= MAX_TICKS && u64::from(first_sample_bytes) <= bytes;
-        if !fits || description == 0 || description as usize > track.sample_entries.len() {
+        let packets = if track.transport { number(r)? } else { 0 };
+        let clocks = if track.transport && video { number(r)? } else { 0 };
+        let first_sample_packets = if track.transport && video { number(r)? } else { 0 };
+        let stored_bytes: u64 = if track.stored.is_some() { number(r)? } else { 0 };
+        let most = if track.stored.is_some() { stored_bytes } else { bytes };
+        let fits = first_sample_packets <= packets
+            && stored_bytes <= MAX_TICKS
+            && decode_time <= MAX_TICKS
+            && bytes <= MAX_TICKS
+            && u64::from(first_sample_bytes) <= most;
+        if !fits || description == 0 || description as usize > track.sample_entries.len().max(1) {
             return Err(Broken::Value("a fragment", r.position()));
         }
         track.fragments.push(Fragment {
@@ -581,6 +860,10 @@ fn read_fragments(r: &mut Reader<'_>, cuts: usize, block_offset: &mut u64, track
             composition_offset,
             first_sample_bytes,
             description,
+            packets,
+            clocks,
+            first_sample_packets,
+            stored_bytes,
             block_offset: *block_offset,
             block_bytes,
         });

@@ -4,7 +4,9 @@
 //! follow each other, so the samples of any segment are one stretch of the index.
 
 pub mod block;
+pub mod cues;
 pub mod entry;
+pub mod events;
 pub mod head;
 
 pub use head::{Fragment, Head, Track};

@@ -6,11 +6,13 @@ use super::{IndexedAsset, SourceFile, TrackSummary, language};
 use crate::codec;
 use crate::error::{Error, Result};
 use crate::index::block::{self, Extent, Sample};
-use crate::index::head::{Audio, Media, SyncLayout, Video};
+use crate::index::head::{Audio, Cut, Media, Storage, SyncLayout, Video};
 use crate::index::{Fragment, Head, Track};
 use crate::limits;
 use crate::media::sample;
 use crate::media::time::{Instant, gcd};
+use crate::segment::transport;
+use crate::segment::ts::AudioStream;
 
 /// Writes the index.
 ///
@@ -22,7 +24,8 @@ pub fn write(
     scanned: Vec<Scanned>,
     warnings: &mut Vec<String>,
 ) -> Result<IndexedAsset> {
-    let mut head = Head { seconds: plan.seconds.clone(), tracks: Vec::new() };
+    let mut head =
+        Head { cuts: plan.seconds.iter().map(|s| Cut { second: *s, ..Cut::default() }).collect(), tracks: Vec::new() };
     let mut blocks = Vec::new();
     for (track, scanned) in plan.tracks.iter().zip(scanned) {
         let file = files.get(track.source);
@@ -39,6 +42,8 @@ pub fn write(
             .map_err(|e| e.context(file.map_or("", |f| f.path.as_str())))?;
         head.tracks.push(written);
     }
+    mark_periods(&mut head);
+    transport::count(&mut head, &blocks)?;
     check_durations(plan, warnings);
     let mut index = head.write();
     let head_bytes = index.len() as u64;
@@ -50,6 +55,16 @@ pub fn write(
     let duration_ms = ends.max().unwrap_or(0).unsigned_abs();
     let tracks = head.tracks.iter().map(summarise).collect();
     Ok(IndexedAsset { index, head_bytes, duration_ms, tracks, warnings: Vec::new() })
+}
+
+/// A period begins where the sample entry of any track changes.
+fn mark_periods(head: &mut Head) {
+    for (number, cut) in head.cuts.iter_mut().enumerate().skip(1) {
+        cut.period = head.tracks.iter().any(|track| {
+            let description = |at: usize| track.fragments.get(at).filter(|f| f.samples > 0).map(|f| f.description);
+            description(number).zip(description(number - 1)).is_some_and(|(own, before)| own != before)
+        });
+    }
 }
 
 /// Renditions of one length end together; half a second apart is more than a rounded last frame.
@@ -86,16 +101,25 @@ fn describe(track: &plan::Track, file: Option<&SourceFile>, scanned: &Scanned) -
     let supplemental = config.and_then(codec::Config::video).and_then(|v| v.supplemental_codecs.clone());
     Track {
         name: track.name,
-        source: track.source as u16,
+        storage: Storage::File(track.source as u16),
         timescale: track.media.timescale,
         unit,
         edit_media_time: track.edit_media_time,
         end: track.end,
         constant_duration: constant.then_some(first_duration),
         composition: samples.iter().any(|s| s.composition_offset != 0),
+        reorder: samples.iter().map(|s| s.composition_offset.saturating_neg()).max().unwrap_or(0).max(0).unsigned_abs(),
         sync: sync_layout(track),
         closed: track.closed,
         stretches: !scanned.counts.is_empty(),
+        annex_b: !scanned.access_units.is_empty(),
+        transport: match track.is_video() {
+            true => !scanned.access_units.is_empty(),
+            false => track.entries.iter().all(|(entry, _)| AudioStream::from_sample_entry(&entry.bytes).is_ok()),
+        },
+        stored: None,
+        hidden: false,
+        default: false,
         sample_entries: track.entries.iter().map(|(entry, _)| entry.bytes.clone()).collect(),
         codec: config.map(|c| c.codecs.clone()).unwrap_or_default(),
         supplemental_codec: supplemental,
@@ -122,6 +146,8 @@ fn describe_media(track: &plan::Track, config: Option<&codec::Config>, scanned: 
             range: video.range,
             cea608: scanned.cea608.clone(),
             cea708: scanned.cea708.clone(),
+            captions: Vec::new(),
+            companion: None,
         });
     }
     let audio = config.and_then(codec::Config::audio);
@@ -178,12 +204,16 @@ fn write_blocks(written: &mut Track, track: &plan::Track, scanned: Scanned, out:
     for (&first, end) in track.cuts.iter().zip(ends) {
         let own = samples.get(first..end).unwrap_or_default();
         fill(&mut source, own);
-        if source.extents.len() > limits::MAX_SEGMENT_EXTENTS {
+        let access_units = scanned.access_units.get(first..end).unwrap_or_default();
+        let deltas = own.iter().zip(access_units).map(|(s, bytes)| (i64::from(*bytes) - i64::from(s.size)) as i32);
+        source.block.annex_b.clear();
+        source.block.annex_b.extend(deltas);
+        if source.block.extents.len() > limits::MAX_SEGMENT_EXTENTS {
             return Err(Error::limit(format!(
                 "track {}: samples {} to {end} lie in {} places, more than {}",
                 track.media.id,
                 first + 1,
-                source.extents.len(),
+                source.block.extents.len(),
                 limits::MAX_SEGMENT_EXTENTS
             )));
         }
@@ -205,6 +235,10 @@ fn write_blocks(written: &mut Track, track: &plan::Track, scanned: Scanned, out:
             composition_offset: leading.map_or(0, |s| s.composition_offset),
             first_sample_bytes: if track.is_video() { leading.map_or(0, |s| s.size) } else { 0 },
             description: leading.map_or(1, |s| s.description),
+            packets: 0,
+            clocks: 0,
+            first_sample_packets: 0,
+            stored_bytes: 0,
             block_offset: 0,
             block_bytes: (out.len() - start) as u32,
         });
@@ -215,6 +249,7 @@ fn write_blocks(written: &mut Track, track: &plan::Track, scanned: Scanned, out:
 }
 
 fn fill(source: &mut block::Source, own: &[sample::Sample]) {
+    let source = &mut source.block;
     source.samples.clear();
     source.extents.clear();
     for sample in own {
@@ -248,11 +283,20 @@ fn summarise(track: &Track) -> TrackSummary {
     let (video, audio) = match &track.media {
         Media::Video(video) => (Some(video), None),
         Media::Audio(audio) => (None, Some(audio)),
+        Media::Text(_) | Media::Metadata => (None, None),
     };
     TrackSummary {
         name: track.name.to_string(),
-        source: usize::from(track.source),
-        kind: if video.is_some() { "video" } else { "audio" },
+        source: match track.storage {
+            Storage::File(source) => usize::from(source),
+            _ => 0,
+        },
+        kind: match track.media {
+            Media::Video(_) => "video",
+            Media::Audio(_) => "audio",
+            Media::Text(_) => "text",
+            Media::Metadata => "metadata",
+        },
         codec: track.codec.clone(),
         average_bitrate: track.average_bitrate,
         peak_bitrate: track.peak_bitrate,

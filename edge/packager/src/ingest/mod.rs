@@ -23,6 +23,10 @@ pub struct Description {
     pub label: Option<String>,
     /// A value of `urn:mpeg:dash:role:2011`, e.g. `main`, `alternate`, `commentary`, `dub`, `description`.
     pub role: Option<String>,
+    /// Of subtitles: shown also to whom chose none, when they are in the language of the audio.
+    pub forced: bool,
+    /// Among the tracks of its kind the one that players start with.
+    pub default: bool,
 }
 
 /// A stored media file.

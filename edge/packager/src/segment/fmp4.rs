@@ -4,18 +4,23 @@
 //! the `moof` that describes it. The size of every box follows from the head of the index, before any block is read.
 
 use core::ops::Range;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::gather::{Gathered, Stored, fragment_data};
 use crate::bytes::writer::Writer;
 use crate::error::{Error, Result};
 use crate::index::block::{Block, Sample};
-use crate::index::head::SyncLayout;
+use crate::index::events::{self, Event};
+use crate::index::head::{Storage, SyncLayout};
 use crate::index::{Fragment, Track};
 use crate::limits;
 use crate::media::segmenter::Segment;
 use crate::response::Part;
+use crate::segment::emsg;
 use crate::segment::init::TRACK_ID;
+use crate::segment::recipe::{Program, Recipe, Section};
 
 /// `styp` with the brands of a CMAF segment.
 const STYP: &[u8; 24] = b"\0\0\0\x18stypmsdh\0\0\0\0msdhcmfs";
@@ -37,13 +42,9 @@ struct Layout {
 impl Layout {
     fn of(track: &Track) -> Self {
         const DEFAULT_BASE_IS_MOOF: u32 = 0x02_0000;
-        const DESCRIPTION: u32 = 0x2;
         const DEFAULT_DURATION: u32 = 0x8;
         const DEFAULT_FLAGS: u32 = 0x20;
         let mut layout = Self { tfhd: DEFAULT_BASE_IS_MOOF | DEFAULT_FLAGS, trun: DATA_OFFSET | SIZE };
-        if track.sample_entries.len() > 1 {
-            layout.tfhd |= DESCRIPTION;
-        }
         match track.constant_duration {
             Some(_) => layout.tfhd |= DEFAULT_DURATION,
             None => layout.trun |= DURATION,
@@ -87,7 +88,7 @@ const COMPOSITION: u32 = 0x800;
 /// The fragments of a segment that share one `moof`.
 fn groups(track: &Track, segment: &Segment) -> impl Iterator<Item = Range<usize>> {
     let fragments = segment.fragments.clone();
-    let step = if track.is_video() || track.sample_entries.len() > 1 { 1 } else { fragments.len().max(1) };
+    let step = if track.is_video() { 1 } else { fragments.len().max(1) };
     fragments.clone().step_by(step).map(move |first| first..(first + step).min(fragments.end))
 }
 
@@ -95,83 +96,146 @@ fn totals(fragments: &[Fragment]) -> (u64, u64) {
     fragments.iter().fold((0, 0), |(samples, bytes), f| (samples + u64::from(f.samples), bytes + f.bytes))
 }
 
+/// A track, and the timed metadata that its segments carry too.
+#[derive(Clone, Copy, Debug)]
+pub struct Carrier<'a> {
+    /// The track.
+    pub track: &'a Track,
+    /// Timed metadata, if this track carries them.
+    pub events: Option<&'a Track>,
+}
+
+impl Carrier<'_> {
+    /// Length of the event messages in front of a `moof` with these fragments.
+    fn event_bytes(&self, group: Range<usize>) -> u64 {
+        let fragments = self.events.and_then(|e| e.fragments.get(group)).unwrap_or_default();
+        let (count, bytes) = totals(fragments);
+        count * emsg::OVERHEAD + bytes
+    }
+
+    /// Length of everything that stands in front of the media of these fragments, from the event messages to the header of
+    /// the `mdat`, and of the media; `None` when there are none.
+    fn group_bytes(&self, layout: Layout, group: Range<usize>) -> Option<(u64, u64)> {
+        let (samples, bytes) = totals(self.track.fragments.get(group.clone())?);
+        (samples > 0).then(|| (self.event_bytes(group) + layout.moof_bytes(samples) + MDAT_HEADER, bytes))
+    }
+}
+
 /// Length of a segment in bytes.
-pub fn length(track: &Track, segment: &Segment) -> u64 {
+pub fn length(carrier: Carrier<'_>, segment: &Segment) -> u64 {
+    let track = carrier.track;
+    if track.stored.is_some() {
+        let stored = track.fragments.get(segment.fragments.clone()).unwrap_or_default().iter().map(|f| f.stored_bytes);
+        return stored.fold(STYP.len() as u64, u64::saturating_add);
+    }
     let layout = Layout::of(track);
-    let groups = groups(track, segment).filter_map(|group| track.fragments.get(group));
-    groups
-        .map(totals)
-        .filter(|(samples, _)| *samples > 0)
-        .fold(STYP.len() as u64, |length, (samples, bytes)| length + layout.moof_bytes(samples) + MDAT_HEADER + bytes)
+    groups(track, segment)
+        .filter_map(|group| carrier.group_bytes(layout, group))
+        .fold(STYP.len() as u64, |length, (head, media)| length + head + media)
 }
 
 /// The byte ranges in a segment of video that hold a `moof` and the key frame it begins with, one per fragment, each with
 /// the presentation time of the key frame in ticks.
-pub fn iframes(track: &Track, segment: &Segment) -> Vec<(u64, Range<u64>)> {
+pub fn iframes(carrier: Carrier<'_>, segment: &Segment) -> Vec<(u64, Range<u64>)> {
+    let track = carrier.track;
     let layout = Layout::of(track);
     let mut at = STYP.len() as u64;
     let mut ranges = Vec::new();
     for number in segment.fragments.clone() {
         let Some(fragment) = track.fragments.get(number).filter(|f| f.samples > 0) else { continue };
-        let media = at + layout.moof_bytes(u64::from(fragment.samples)) + MDAT_HEADER;
-        ranges.push((track.start(number), at..media + u64::from(fragment.first_sample_bytes)));
-        at = media + fragment.bytes;
+        let first = u64::from(fragment.first_sample_bytes);
+        if track.stored.is_some() {
+            ranges.push((track.start(number), at..at + first));
+            at += fragment.stored_bytes;
+        } else if let Some((head, media)) = carrier.group_bytes(layout, number..number + 1) {
+            ranges.push((track.start(number), at..at + head + first));
+            at += head + media;
+        }
     }
     ranges
 }
 
-/// Makes a segment. `blocks` are the bytes of the index from the block of the segment's first fragment on.
+/// Makes a segment. `blocks` of the track and of the events are the bytes of the index from the block of the segment's
+/// first fragment on.
 ///
 /// # Errors
 /// `BadSource` when the blocks break their format, `Limit` when the segment is too large.
-pub fn write(track: &Track, segment: &Segment, blocks: &[u8]) -> Result<Vec<Part>> {
-    let layout = Layout::of(track);
-    let wanted = length(track, segment);
+pub fn write(track: Stored<'_>, events: Option<Stored<'_>>, segment: &Segment) -> Result<Vec<Part>> {
+    let carrier = Carrier { track: track.track, events: events.map(|e| e.track) };
+    let layout = Layout::of(track.track);
+    let wanted = length(carrier, segment);
     if wanted > limits::MAX_SEGMENT_BYTES {
         return Err(Error::limit(format!("the segment has {wanted} bytes, more than {}", limits::MAX_SEGMENT_BYTES)));
     }
-    let base = track.blocks(segment.fragments.clone()).start;
-    let mut parts = Vec::new();
-    let mut block = Block::default();
     let mut header = Vec::from(STYP);
-    for group in groups(track, segment) {
-        let fragments = track.fragments.get(group.clone()).unwrap_or_default();
-        let (samples, bytes) = totals(fragments);
-        if samples == 0 {
-            continue;
-        }
+    if track.track.stored.is_some() {
+        return pass_on(track, segment, header);
+    }
+    let mut gathered = Gathered::default();
+    let mut parts = Vec::new();
+    let mut sections = Vec::new();
+    let mut at = 0;
+    let mut found: Vec<Event> = Vec::new();
+    for group in groups(track.track, segment) {
+        let Some((head_bytes, media_bytes)) = carrier.group_bytes(layout, group.clone()) else { continue };
+        let (samples, _) = totals(track.track.fragments.get(group.clone()).unwrap_or_default());
         if samples > limits::MAX_SEGMENT_SAMPLES as u64 {
             return Err(Error::limit(format!(
                 "a fragment has {samples} samples, more than {}",
                 limits::MAX_SEGMENT_SAMPLES
             )));
         }
-        let moof_bytes = layout.moof_bytes(samples);
-        header.reserve((moof_bytes + MDAT_HEADER) as usize);
-        write_moof_start(&mut header, track, layout, group.start, samples);
-        let mut extents: Vec<Range<u64>> = Vec::new();
-        for fragment in fragments {
-            let start = usize::try_from(fragment.block_offset - base).unwrap_or(usize::MAX);
-            let data = blocks.get(start..).and_then(|b| b.get(..fragment.block_bytes as usize));
-            let data = data.ok_or_else(|| Error::internal("the blocks of a segment were not supplied whole"))?;
-            block.read(track, fragment, data)?;
-            for sample in &block.samples {
-                write_entry(&mut header, layout, sample);
+        header.reserve(head_bytes as usize);
+        if let Some(events) = events {
+            found.clear();
+            for fragment in group.clone() {
+                events::read(events.track, fragment, fragment_data(events, segment, fragment)?, &mut found)?;
             }
-            for extent in &block.extents {
-                match extents.last_mut() {
-                    Some(last) if last.end == extent.range.start => last.end = extent.range.end,
-                    _ => extents.push(extent.range.clone()),
-                }
-            }
+            found.iter().for_each(|event| emsg::write(events.track, event, &mut header));
         }
-        header.u32((MDAT_HEADER + bytes) as u32);
+        write_moof_start(&mut header, track.track, layout, group.start, samples);
+        let share = gathered.add(track, segment, group, |sample| write_entry(&mut header, layout, sample))?;
+        header.u32((MDAT_HEADER + media_bytes) as u32);
         header.extend_from_slice(b"mdat");
-        parts.push(Part::Bytes(Bytes::from(core::mem::take(&mut header))));
-        parts.extend(extents.into_iter().map(|range| Part::Source { source: track.source, range }));
+        let head = Bytes::from(core::mem::take(&mut header));
+        if let Storage::Transport { .. } = track.track.storage {
+            let length = head.len() as u64 + media_bytes;
+            sections.push(Section { start: at, head, shares: vec![share] });
+            at += length;
+            continue;
+        }
+        parts.push(Part::Bytes(head));
+        let reads = gathered.reads.drain(..);
+        parts.extend(reads.map(|read| Part::Source { object: read.object, range: read.range }));
         if parts.len() > limits::MAX_SEGMENT_EXTENTS {
             return Err(Error::limit(format!("the segment lies in more than {} pieces", limits::MAX_SEGMENT_EXTENTS)));
         }
+    }
+    if let Storage::Transport { stream, .. } = track.track.storage {
+        let streams = vec![gathered.stream(Some(stream))];
+        let recipe = Recipe { streams, program: Program::Plain, sections, bytes: at };
+        return Ok(vec![Part::Made { range: 0..recipe.bytes, recipe: Arc::new(recipe) }]);
+    }
+    Ok(parts)
+}
+
+/// The fragments as they are stored.
+fn pass_on(track: Stored<'_>, segment: &Segment, styp: Vec<u8>) -> Result<Vec<Part>> {
+    let mut parts = vec![Part::Bytes(styp.into())];
+    let mut block = Block::default();
+    for number in segment.fragments.clone() {
+        let Some(fragment) = track.track.fragments.get(number).filter(|f| f.stored_bytes > 0) else { continue };
+        block.read(track.track, fragment, fragment_data(track, segment, number)?)?;
+        let start = block.stored.unwrap_or(0);
+        let end = start.checked_add(fragment.stored_bytes);
+        let end = end.ok_or_else(|| Error::bad_source("index: a stored fragment is out of range"))?;
+        let mut push = |object: &Arc<_>, range: Range<u64>| match parts.last_mut() {
+            Some(Part::Source { object: last, range: before }) if last == object && before.end == range.start => {
+                before.end = range.end;
+            }
+            _ => parts.push(Part::Source { object: object.clone(), range }),
+        };
+        block.locate(start..end, &mut push)?;
     }
     Ok(parts)
 }
@@ -189,9 +253,6 @@ fn write_moof_start(out: &mut Vec<u8>, track: &Track, layout: Layout, first: usi
     out.extend_from_slice(b"traf");
     out.full_box(b"tfhd", 0, layout.tfhd, |b| {
         b.u32(TRACK_ID);
-        if track.sample_entries.len() > 1 {
-            b.u32(fragment.description);
-        }
         if let Some(duration) = track.constant_duration {
             b.u32(duration);
         }
@@ -200,6 +261,7 @@ fn write_moof_start(out: &mut Vec<u8>, track: &Track, layout: Layout, first: usi
     out.full_box(b"tfdt", 1, 0, |b| b.u64(fragment.decode_time));
     out.u32(trun_bytes as u32);
     out.extend_from_slice(b"trun");
+    // Version 1: signed composition offsets.
     out.u32(1 << 24 | layout.trun);
     out.u32(samples as u32);
     out.u32((moof_bytes + MDAT_HEADER) as u32);

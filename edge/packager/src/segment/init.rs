@@ -3,9 +3,10 @@
 use bytes::Bytes;
 
 use crate::bytes::writer::Writer;
-use crate::index::head::Media;
+use crate::index::head::{Media, Text, TextFormat};
 use crate::index::{Track, entry};
 use crate::mp4::movie::IDENTITY_MATRIX;
+use crate::segment::wvtt;
 
 /// Which name HEVC sample entries get.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,16 +20,22 @@ pub enum HevcEntry {
 /// The one track of a CMAF file has this id.
 pub const TRACK_ID: u32 = 1;
 
-/// Makes the CMAF header of a track.
-pub fn write(track: &Track, hevc: HevcEntry) -> Bytes {
+/// That of the stored fragments when they are passed on.
+fn track_id(track: &Track) -> u32 {
+    track.stored.map_or(TRACK_ID, |s| s.track_id)
+}
+
+/// Makes the CMAF header of a track for a period in which this sample entry, counted from 1, describes its samples.
+pub fn write(track: &Track, hevc: HevcEntry, description: u32) -> Bytes {
     let mut out = Vec::with_capacity(1024);
     out.boxed(b"ftyp", |b| {
         b.extend_from_slice(b"iso6");
         b.u32(0);
         b.extend_from_slice(b"iso6");
         // With video the edit list is folded into the composition offsets, which is what cmf2 asks for.
-        b.extend_from_slice(if track.is_video() { b"cmf2" } else { b"cmfc" });
-        if track.is_video() {
+        let folded = track.is_video() && track.edit_media_time == 0;
+        b.extend_from_slice(if folded { b"cmf2" } else { b"cmfc" });
+        if folded {
             b.extend_from_slice(b"cmfc");
         }
         b.extend_from_slice(b"dash");
@@ -40,11 +47,15 @@ pub fn write(track: &Track, hevc: HevcEntry) -> Bytes {
             if track.edit_media_time > 0 {
                 edit_list(b, track);
             }
-            b.boxed(b"mdia", |b| media(b, track, hevc));
+            b.boxed(b"mdia", |b| media(b, track, hevc, description));
         });
         b.boxed(b"mvex", |b| {
             b.full_box(b"mehd", 1, 0, |b| b.u64(track.end));
-            b.full_box(b"trex", 0, 0, |b| [TRACK_ID, 1, 0, 0, 0].iter().for_each(|v| b.u32(*v)));
+            let trex = match track.stored {
+                Some(s) => [s.track_id, s.description, s.duration, s.size, s.flags],
+                None => [TRACK_ID, 1, 0, 0, 0],
+            };
+            b.full_box(b"trex", 0, 0, |b| trex.iter().for_each(|v| b.u32(*v)));
         });
     });
     out.into()
@@ -59,19 +70,20 @@ fn movie_header(out: &mut Vec<u8>, track: &Track) {
         b.extend_from_slice(&[0; 10]);
         IDENTITY_MATRIX.iter().for_each(|v| b.u32(*v));
         b.extend_from_slice(&[0; 24]);
-        b.u32(TRACK_ID + 1);
+        b.u32(track_id(track).saturating_add(1));
     });
 }
 
 fn track_header(out: &mut Vec<u8>, track: &Track) {
     const ENABLED_IN_MOVIE_AND_PREVIEW: u32 = 7;
     out.full_box(b"tkhd", 0, ENABLED_IN_MOVIE_AND_PREVIEW, |b| {
-        [0, 0, TRACK_ID, 0, 0].iter().for_each(|v| b.u32(*v));
+        [0, 0, track_id(track), 0, 0].iter().for_each(|v| b.u32(*v));
         b.extend_from_slice(&[0; 8]);
         // layer, alternate group, volume, reserved
         let (volume, matrix) = match &track.media {
             Media::Video(video) => (0, &video.matrix),
             Media::Audio(_) => (0x0100, &IDENTITY_MATRIX),
+            Media::Text(_) | Media::Metadata => (0, &IDENTITY_MATRIX),
         };
         [0, 0, volume, 0].iter().for_each(|v| b.u16(*v));
         matrix.iter().for_each(|v| b.u32(*v));
@@ -81,7 +93,7 @@ fn track_header(out: &mut Vec<u8>, track: &Track) {
                 let width = ((u64::from(video.width) << 16) * across / down).min(u64::from(u32::MAX));
                 (width as u32, video.height.min(0xffff) << 16)
             }
-            Media::Audio(_) => (0, 0),
+            Media::Audio(_) | Media::Text(_) | Media::Metadata => (0, 0),
         };
         b.u32(width);
         b.u32(height);
@@ -100,25 +112,31 @@ fn edit_list(out: &mut Vec<u8>, track: &Track) {
     });
 }
 
-fn media(out: &mut Vec<u8>, track: &Track, hevc: HevcEntry) {
+fn media(out: &mut Vec<u8>, track: &Track, hevc: HevcEntry, description: u32) {
     out.full_box(b"mdhd", 0, 0, |b| {
         [0, 0, track.timescale, 0].iter().for_each(|v| b.u32(*v));
         let packed = track.language_code.iter().fold(0, |p, l| p << 5 | u16::from(l.wrapping_sub(0x60) & 31));
         b.u16(packed);
         b.u16(0);
     });
-    let video = track.is_video();
+    let (handler, name) = match &track.media {
+        Media::Video(_) => (b"vide", "VideoHandler\0"),
+        Media::Audio(_) => (b"soun", "SoundHandler\0"),
+        Media::Text(Text { format: TextFormat::Webvtt { .. }, .. }) => (b"text", "TextHandler\0"),
+        Media::Text(_) | Media::Metadata => (b"subt", "SubtitleHandler\0"),
+    };
     out.full_box(b"hdlr", 0, 0, |b| {
         b.u32(0);
-        b.extend_from_slice(if video { b"vide" } else { b"soun" });
+        b.extend_from_slice(handler);
         b.extend_from_slice(&[0; 12]);
-        b.extend_from_slice(if video { b"VideoHandler\0" } else { b"SoundHandler\0" });
+        b.extend_from_slice(name.as_bytes());
     });
     out.boxed(b"minf", |b| {
-        if video {
-            b.full_box(b"vmhd", 0, 1, |b| b.extend_from_slice(&[0; 8]));
-        } else {
-            b.full_box(b"smhd", 0, 0, |b| b.u32(0));
+        match &track.media {
+            Media::Video(_) => b.full_box(b"vmhd", 0, 1, |b| b.extend_from_slice(&[0; 8])),
+            Media::Audio(_) => b.full_box(b"smhd", 0, 0, |b| b.u32(0)),
+            Media::Text(Text { format: TextFormat::Webvtt { .. }, .. }) => b.full_box(b"nmhd", 0, 0, |_| {}),
+            Media::Text(_) | Media::Metadata => b.full_box(b"sthd", 0, 0, |_| {}),
         }
         b.boxed(b"dinf", |b| {
             b.full_box(b"dref", 0, 0, |b| {
@@ -129,8 +147,18 @@ fn media(out: &mut Vec<u8>, track: &Track, hevc: HevcEntry) {
         });
         b.boxed(b"stbl", |b| {
             b.full_box(b"stsd", 0, 0, |b| {
-                b.u32(track.sample_entries.len() as u32);
-                for entry in &track.sample_entries {
+                if let Media::Text(Text { format: TextFormat::Webvtt { header }, .. }) = &track.media {
+                    // Cues are stored in the index, without a sample entry.
+                    b.u32(1);
+                    b.extend_from_slice(&wvtt::sample_entry(header));
+                    return;
+                }
+                // Fragments that are passed on as stored count the sample entries as their source does.
+                let one = description.saturating_sub(1) as usize;
+                let chosen = if track.stored.is_some() { 0..track.sample_entries.len() } else { one..one + 1 };
+                let chosen = track.sample_entries.get(chosen).unwrap_or_default();
+                b.u32(chosen.len() as u32);
+                for entry in chosen {
                     let start = b.len();
                     b.extend_from_slice(entry);
                     if hevc == HevcEntry::Hvc1

@@ -1,10 +1,16 @@
 //! Media to bytes.
 
+pub mod emsg;
 pub mod fmp4;
+pub mod gather;
 pub mod init;
 pub mod packed;
+pub mod recipe;
+pub mod transport;
 pub mod ts;
 mod ts_audio;
 mod ts_order;
 mod ts_program;
 mod ts_video;
+pub mod webvtt;
+pub mod wvtt;

@@ -30,7 +30,9 @@ pub const TIME_OFFSET: i64 = 900_000;
 /// access unit have arrived when it is decoded. As little as possible beyond that keeps decoder buffers of audio small.
 pub const CLOCK_DELAY: i64 = 9_000;
 /// Bytes of the PAT and the PMT at the start of a segment.
-pub const PSI_BYTES: u64 = 2 * PACKET_BYTES as u64;
+pub const PSI_BYTES: u64 = 2 * PACKET;
+/// Bytes of a packet.
+pub const PACKET: u64 = PACKET_BYTES as u64;
 
 /// `stream_id` of the first video stream.
 const VIDEO_STREAM_ID: u8 = 0xe0;

@@ -3,17 +3,24 @@
 
 #![allow(dead_code, reason = "each of its users drives another part")]
 
+use core::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use packager::config::{Asset, IndexObject, PackageType, PackagingConfiguration, SourceObject, StreamSelection};
+use packager::ErrorKind;
+use packager::config::{
+    Asset, HlsVersion, IndexObject, ManifestExtension, PackageType, PackagingConfiguration, SourceObject,
+    StreamSelection, TextFormat,
+};
 use packager::index::Head;
 use packager::ingest::{Description, IndexedAsset, Indexer, IngestStep, SourceFile};
 use packager::job::{Documents, Job, Step};
+use packager::make::{Maker, Progress};
 use packager::media::segmenter;
 use packager::response::{Part, Response};
-use packager::route::{Resource, Route, TrackFile};
-use packager::segment::fmp4;
+use packager::route::{Resource, Route, SegmentFormat, TrackFile};
+use packager::segment::fmp4::{self, Carrier};
+use packager::segment::gather::Stored;
 
 /// Bytes as a media file: boxes, sample tables, codecs, index; then everything that can be asked of the index.
 pub fn file(data: &[u8]) {
@@ -22,16 +29,16 @@ pub fn file(data: &[u8]) {
     let head = head.expect("what was written is read");
     for package_type in [PackageType::Cmaf, PackageType::Dash] {
         let documents = documents(package_type, 2, &indexed.index, indexed.head_bytes, &[data.len() as u64]);
-        let manifest = Resource::Manifest { name: "index".into(), package_type };
+        let manifest = Resource::Manifest { name: "index".into(), extension: package_type.manifest_extension() };
         let text = respond(&documents, manifest, &indexed.index).expect("a manifest of what was ingested");
         let text = text_of(&text);
         let tag = tag_in(&text);
         for (track, segments) in head.tracks.iter().zip(segmenter::ladder(&head, 2)) {
             for number in 1..=segments.len().min(3) as u32 {
-                let file = TrackFile::Segment(number);
+                let file = TrackFile::Segment { number, format: SegmentFormat::Cmaf };
                 let resource = Resource::Tagged { tag, track: track.name, file };
                 let response = respond(&documents, resource, &indexed.index).expect("a segment of what was ingested");
-                let length = fmp4::length(track, &segments[number as usize - 1]);
+                let length = fmp4::length(Carrier { track, events: None }, &segments[number as usize - 1]);
                 assert_eq!(response.len(), length, "the length is known before the bytes");
                 for part in &response.parts {
                     if let Part::Source { range, .. } = part {
@@ -42,10 +49,51 @@ pub fn file(data: &[u8]) {
                     }
                 }
             }
-            let resource = Resource::Tagged { tag, track: track.name, file: TrackFile::Init };
+            let resource = Resource::Tagged { tag, track: track.name, file: TrackFile::Init(1) };
             respond(&documents, resource, &indexed.index).expect("an init segment of what was ingested");
         }
     }
+    for separate in [false, true] {
+        let mut documents = documents(PackageType::Hls, 2, &indexed.index, indexed.head_bytes, &[data.len() as u64]);
+        Arc::make_mut(&mut documents.configuration).audio_separation = separate;
+        let manifest = Resource::Manifest { name: "index".into(), extension: ManifestExtension::M3u8 };
+        if respond(&documents, manifest, &indexed.index).is_err_and(|e| e.kind() == ErrorKind::Unsupported) {
+            continue;
+        }
+        for (resource, response) in crawl(&documents, &indexed.index).iter().take(40) {
+            let read = |_: &SourceObject, range: Range<u64>| data[range.start as usize..range.end as usize].to_vec();
+            let bytes = bytes_of(&response.parts, 500, read);
+            assert_eq!(bytes.len() as u64, response.len(), "the length of {resource} is known before the bytes");
+        }
+    }
+}
+
+/// Everything that the playlists of an asset lead to, each once, in the order in which it is found.
+pub fn crawl(documents: &Documents, index: &[u8]) -> Vec<(Resource, Response)> {
+    let extension = documents.configuration.package_type.manifest_extension();
+    let route = |path: &str| Route::parse(&format!("/vod/v1/g/a/c/{path}")).expect("a path of ours").resource;
+    let mut waiting = vec![format!("index.{}", extension.as_str())];
+    let mut found = Vec::new();
+    let mut next = 0;
+    while let Some(path) = waiting.get(next).cloned() {
+        next += 1;
+        let resource = route(&path);
+        let response = respond(documents, resource.clone(), index).unwrap_or_else(|e| panic!("{path}: {e}"));
+        if path.ends_with(".m3u8") {
+            let text = text_of(&response);
+            let folder = path.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
+            let quoted = text.split("URI=\"").skip(1).filter_map(|t| t.split('"').next());
+            let lines = text.lines().filter(|line| !line.starts_with('#') && !line.starts_with("gap."));
+            for uri in lines.chain(quoted) {
+                let path = format!("{folder}{uri}");
+                if !waiting.contains(&path) {
+                    waiting.push(path);
+                }
+            }
+        }
+        found.push((resource, response));
+    }
+    found
 }
 
 /// Bytes as an index: whatever it says, answers come or errors do.
@@ -61,8 +109,10 @@ pub fn index(data: &[u8]) {
         for segment in segments.iter().take(8) {
             let blocks = track.blocks(segment.fragments.clone());
             let Some(blocks) = data.get(blocks.start as usize..blocks.end as usize) else { continue };
-            if let Ok(parts) = fmp4::write(track, segment, blocks) {
-                assert_eq!(parts.iter().map(Part::len).sum::<u64>(), fmp4::length(track, segment));
+            let sources = [Arc::new(SourceObject { path: "0.mp4".into(), bytes: 1 << 40, etag: None })];
+            if let Ok(parts) = fmp4::write(Stored { track, blocks, sources: &sources }, None, segment) {
+                let length = fmp4::length(Carrier { track, events: None }, segment);
+                assert_eq!(parts.iter().map(Part::len).sum::<u64>(), length);
             }
         }
     }
@@ -125,6 +175,9 @@ pub fn documents(package_type: PackageType, seconds: u32, index: &[u8], head_byt
         segment_duration_seconds: seconds,
         manifest_name: "index".into(),
         stream_selection: StreamSelection::default(),
+        audio_separation: false,
+        hls_version: HlsVersion::V4,
+        text_format: TextFormat::Wvtt,
     };
     let index = IndexObject { path: "a".into(), bytes: index.len() as u64, head_bytes, digest: "0".repeat(64) };
     let source = |(n, &bytes): (u32, &u64)| SourceObject { path: format!("{n}.mp4"), bytes, etag: None };
@@ -153,11 +206,43 @@ pub fn respond(documents: &Documents, resource: Resource, index: &[u8]) -> packa
     panic!("the job does not come to an end");
 }
 
+/// The bytes of a body; `read` gives bytes of objects. What is made comes in pieces of `chunk` bytes.
+pub fn bytes_of(parts: &[Part], chunk: usize, read: impl Fn(&SourceObject, Range<u64>) -> Vec<u8>) -> Vec<u8> {
+    let mut body = Vec::new();
+    for part in parts {
+        match part {
+            Part::Bytes(bytes) => body.extend_from_slice(bytes),
+            Part::Source { object, range } => body.extend(read(object, range.clone())),
+            Part::Made { recipe, range } => {
+                let mut maker = Maker::new(recipe.clone(), range.clone());
+                let inputs: Vec<Vec<u8>> = maker.inputs().iter().map(|i| read(&i.object, i.range.clone())).collect();
+                let mut given = vec![0; inputs.len()];
+                let mut out = Vec::new();
+                loop {
+                    let progress = maker.step(&mut out).expect("the media are what was indexed");
+                    body.append(&mut out);
+                    match progress {
+                        Progress::Ready => {}
+                        Progress::Done => break,
+                        Progress::Need(input) => {
+                            let end = (given[input] + chunk).min(inputs[input].len());
+                            assert!(given[input] < end, "an input is not asked for more than it has");
+                            maker.supply(input, &inputs[input][given[input]..end]).expect("it takes what it asked for");
+                            given[input] = end;
+                        }
+                    }
+                }
+            }
+        }
+    }
+    body
+}
+
 /// The text of a response that is all bytes of ours.
 pub fn text_of(response: &Response) -> String {
     let bytes = response.parts.iter().map(|part| match part {
         Part::Bytes(bytes) => bytes.to_vec(),
-        Part::Source { .. } => panic!("a manifest has no media"),
+        Part::Source { .. } | Part::Made { .. } => panic!("a manifest has no media"),
     });
     String::from_utf8(bytes.flatten().collect()).expect("manifests are UTF-8")
 }
