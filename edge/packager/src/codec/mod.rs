@@ -38,6 +38,7 @@ pub use captions::Captions;
 use entry::Entry;
 use error::Malformed;
 pub use error::{Error, ErrorKind};
+pub(crate) use hevc::layer_id;
 pub use nal::{Access, NalCodec, Role};
 pub use scan::{ScanError, Scanner, Subsample};
 pub use video_headers::{HeaderFault, VideoHeaders};

@@ -10,6 +10,7 @@ pub mod transport;
 pub mod ts;
 mod ts_audio;
 mod ts_order;
+mod ts_program;
 mod ts_video;
 pub mod webvtt;
 pub mod wvtt;

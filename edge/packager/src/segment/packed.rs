@@ -1,6 +1,6 @@
 //! Packed audio (RFC 8216 section 3.4): an ID3 tag with the time of the first frame, then frames and nothing else.
 //!
-//! Timed metadata is left out: players read no other tag than the first one.
+//! Timed metadata is left out: the format has a place for the tag in front and for nothing after it.
 
 use crate::segment::ts::{AudioCodec, AudioStream, TIME_OFFSET};
 use crate::ts::write::WRAP;
@@ -39,7 +39,7 @@ pub fn extension(codec: AudioCodec) -> &'static str {
         AudioCodec::Aac(_) => "aac",
         AudioCodec::Ac3 => "ac3",
         AudioCodec::Eac3 => "ec3",
-        AudioCodec::Mp3 => "mp3",
+        AudioCodec::Mp3 { .. } => "mp3",
     }
 }
 
@@ -49,6 +49,6 @@ pub fn media_type(codec: AudioCodec) -> &'static str {
         AudioCodec::Aac(_) => "audio/aac",
         AudioCodec::Ac3 => "audio/ac3",
         AudioCodec::Eac3 => "audio/eac3",
-        AudioCodec::Mp3 => "audio/mpeg",
+        AudioCodec::Mp3 { .. } => "audio/mpeg",
     }
 }

@@ -17,6 +17,8 @@ use crate::error::{Error, Result};
 pub use crate::segment::ts_audio::{Adts, AudioCodec, AudioStream};
 use crate::segment::ts_order::{Group, clocks_between};
 pub use crate::segment::ts_order::{Next, Order};
+use crate::segment::ts_program::{self, AUDIO_PID, ID3_PID, PAT_PID, PMT_PID, VIDEO_PID};
+pub use crate::segment::ts_program::{Audio, Program};
 pub use crate::segment::ts_video::{VideoCodec, VideoStream};
 use crate::ts::write::{Clock, MAX_PES_BYTES, PACKET_BYTES, Pes, PesHeader, Pid, Times, packets};
 
@@ -32,41 +34,12 @@ pub const PSI_BYTES: u64 = 2 * PACKET;
 /// Bytes of a packet.
 pub const PACKET: u64 = PACKET_BYTES as u64;
 
-const PROGRAM_NUMBER: u16 = 1;
-const PAT_PID: u16 = 0;
-const PMT_PID: u16 = 0x1000;
-const VIDEO_PID: u16 = 0x100;
-const AUDIO_PID: u16 = 0x101;
-const ID3_PID: u16 = 0x102;
-/// No packet has this; as the PCR PID it says that there is no clock.
-const NO_PID: u16 = 0x1fff;
-
 /// `stream_id` of the first video stream.
 const VIDEO_STREAM_ID: u8 = 0xe0;
 /// `stream_id` of the first MPEG audio stream.
 const AUDIO_STREAM_ID: u8 = 0xc0;
 /// `private_stream_1`: AC-3, E-AC-3, ID3.
 const PRIVATE_STREAM_ID: u8 = 0xbd;
-
-/// What a segment carries.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Program {
-    /// Video; it carries the clock.
-    pub video: Option<VideoStream>,
-    /// Audio; without video it carries the clock.
-    pub audio: Option<Audio>,
-    /// Whether there is timed metadata.
-    pub id3: bool,
-}
-
-/// The audio of a program.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Audio {
-    /// How its frames are written.
-    pub stream: AudioStream,
-    /// ISO 639-2 code, where it is known.
-    pub language: Option<[u8; 3]>,
-}
 
 /// An access unit of video or a frame of audio. Times are ticks of 90 kHz from presentation time 0; they may be negative.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -145,7 +118,8 @@ fn presented(pts: i64) -> Times {
 /// Packets of an access unit of video. Those of the first one of a fragment are all that stands before the key frame's end:
 /// a fragment begins with them.
 pub fn access_unit_packets(unit: &Unit) -> u64 {
-    packets(PesHeader::bytes(Some(video_times(unit))) + unit.size as usize, true) as u64
+    let header = PesHeader::bytes(Some(video_times(unit)));
+    packets(header.saturating_add(unit.size as usize), true) as u64
 }
 
 /// Packets of the video of a fragment with this [`Fragment::span`].
@@ -167,7 +141,7 @@ pub fn audio_packets(stream: &AudioStream, units: &[Unit], span: Option<&Range<i
         })
     };
     for (pts, group) in groups() {
-        payload += packets(PesHeader::bytes(Some(presented(pts))) + group.bytes, span.is_some()) as u64;
+        payload += packets(PesHeader::bytes(Some(presented(pts))).saturating_add(group.bytes), span.is_some()) as u64;
     }
     Packets { payload, clock: span.map_or(0, |span| clocks(groups().map(|(pts, _)| pts), span)) }
 }
@@ -248,11 +222,8 @@ impl Muxer {
 
     /// Appends the PAT and the PMT, which a segment begins with.
     pub fn psi(&mut self, out: &mut Vec<u8>) {
-        let mut pat = table_start(1);
-        pat.extend_from_slice(&PROGRAM_NUMBER.to_be_bytes());
-        pat.extend_from_slice(&(0xe000 | PMT_PID).to_be_bytes());
-        self.pat.section(0, &pat, out);
-        self.pmt.section(2, &program_map(&self.program), out);
+        self.pat.section(0, &ts_program::association(), out);
+        self.pmt.section(2, &ts_program::map(&self.program), out);
     }
 
     /// Appends what `next`, an answer of [`Order::next`] for `fragment`, stands for. `bytes` are the sample (video), the
@@ -304,7 +275,7 @@ impl Muxer {
         let Some(first) = units.first() else { return Ok(()) };
         let header = PesHeader {
             stream_id: match stream.codec() {
-                AudioCodec::Aac(_) | AudioCodec::Mp3 => AUDIO_STREAM_ID,
+                AudioCodec::Aac(_) | AudioCodec::Mp3 { .. } => AUDIO_STREAM_ID,
                 AudioCodec::Ac3 | AudioCodec::Eac3 => PRIVATE_STREAM_ID,
             },
             times: Some(presented(first.pts)),
@@ -347,85 +318,4 @@ fn reference(clock: i64) -> i64 {
 
 fn other_size(what: &str, bytes: u64, wanted: u64) -> Error {
     Error::bad_source(format!("{what} of {bytes} bytes where the index has {wanted}"))
-}
-
-/// What PAT and PMT have after the section length: an identifier, version 0, current, section 0 of 0.
-fn table_start(identifier: u16) -> Vec<u8> {
-    let [high, low] = identifier.to_be_bytes();
-    vec![high, low, 0xc1, 0, 0]
-}
-
-/// The PMT after its section length (2.4.4.9).
-fn program_map(program: &Program) -> Vec<u8> {
-    let clock = match (&program.video, &program.audio) {
-        (Some(_), _) => VIDEO_PID,
-        (None, Some(_)) => AUDIO_PID,
-        (None, None) => NO_PID,
-    };
-    let mut out = table_start(PROGRAM_NUMBER);
-    out.extend_from_slice(&(0xe000 | clock).to_be_bytes());
-    with_length(&mut out, |out| {
-        if program.id3 {
-            // metadata_pointer_descriptor (2.6.58): ID3 by its registered name, service 0, in this program
-            const POINTER: &[u8; 17] = b"\x25\x0f\xff\xffID3 \xffID3 \x00\x1f\x00\x01";
-            out.extend_from_slice(POINTER);
-        }
-    });
-    if let Some(video) = &program.video {
-        let (stream_type, registration) = match video.codec() {
-            VideoCodec::Avc => (0x1b, None),
-            VideoCodec::Hevc => (0x24, Some(b"HEVC")),
-        };
-        elementary_stream(&mut out, stream_type, VIDEO_PID, |out| registration_descriptor(out, registration));
-    }
-    if let Some(audio) = &program.audio {
-        // AC-3 and E-AC-3 as ATSC A/52 annex A and G have it, which is what HLS players know.
-        let (stream_type, registration) = match audio.stream.codec() {
-            AudioCodec::Aac(_) => (0x0f, None),
-            AudioCodec::Ac3 => (0x81, Some(b"AC-3")),
-            AudioCodec::Eac3 => (0x87, Some(b"EAC3")),
-            AudioCodec::Mp3 => (0x03, None),
-        };
-        elementary_stream(&mut out, stream_type, AUDIO_PID, |out| {
-            registration_descriptor(out, registration);
-            if let Some(language) = audio.language {
-                // ISO_639_language_descriptor (2.6.18), audio type undefined
-                out.extend_from_slice(&[0x0a, 4]);
-                out.extend_from_slice(&language);
-                out.push(0);
-            }
-        });
-    }
-    if program.id3 {
-        elementary_stream(&mut out, 0x15, ID3_PID, |out| {
-            // metadata_descriptor (2.6.60): the same, no decoder configuration
-            const METADATA: &[u8; 15] = b"\x26\x0d\xff\xffID3 \xffID3 \x00\x0f";
-            out.extend_from_slice(METADATA);
-        });
-    }
-    out
-}
-
-fn registration_descriptor(out: &mut Vec<u8>, format: Option<&[u8; 4]>) {
-    if let Some(format) = format {
-        out.extend_from_slice(&[0x05, 4]);
-        out.extend_from_slice(format);
-    }
-}
-
-fn elementary_stream(out: &mut Vec<u8>, stream_type: u8, pid: u16, descriptors: impl FnOnce(&mut Vec<u8>)) {
-    out.push(stream_type);
-    out.extend_from_slice(&(0xe000 | pid).to_be_bytes());
-    with_length(out, descriptors);
-}
-
-/// Four reserved bits, a length of 12 bits, and what `fill` appends.
-fn with_length(out: &mut Vec<u8>, fill: impl FnOnce(&mut Vec<u8>)) {
-    let at = out.len();
-    out.extend_from_slice(&[0; 2]);
-    fill(out);
-    let length = 0xf000 | (out.len() - at - 2) as u16;
-    if let Some(field) = out.get_mut(at..at + 2) {
-        field.copy_from_slice(&length.to_be_bytes());
-    }
 }

@@ -2,7 +2,7 @@
 //! everything else as it is stored.
 
 use crate::bytes::bits::{self, Bits};
-use crate::codec::{Codec, Config, Handler};
+use crate::codec::{Codec, Config, Handler, SampleEntry};
 use crate::error::{Error, Result};
 use crate::segment::ts_video::{no_place, parse, split};
 
@@ -43,6 +43,66 @@ impl Adts {
     }
 }
 
+/// Bytes that the element below has at most: 15 elements of each of four kinds, 7 and 3 of two others, mixdowns, and the
+/// element's number.
+const MAX_CONFIG_BYTES: usize = 64;
+
+/// A `program_config_element` as it stands in a frame (ISO/IEC 14496-3, 4.4.1.1): ADTS has no other way to say which
+/// loudspeakers the channels are for when `channel_configuration` is 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct ProgramConfig {
+    bytes: [u8; MAX_CONFIG_BYTES],
+    bits: usize,
+}
+
+impl ProgramConfig {
+    const NONE: Self = Self { bytes: [0; MAX_CONFIG_BYTES], bits: 0 };
+
+    fn bytes(&self) -> &[u8] {
+        self.bytes.get(..self.bits.div_ceil(8)).unwrap_or_default()
+    }
+
+    /// Reads the element that an AudioSpecificConfig has. It is aligned there and here to different places, so it is copied
+    /// bit by bit; the comment at its end is left out.
+    fn read(r: &mut Bits<'_>) -> bits::Result<Self> {
+        const ID_PCE: u32 = 5;
+        let mut this = Self::NONE;
+        this.push(ID_PCE, 3)?;
+        // element_instance_tag, object_type, sampling_frequency_index
+        this.copy(r, 10)?;
+        let (front, side, back) = (this.copy(r, 4)?, this.copy(r, 4)?, this.copy(r, 4)?);
+        let (lfe, associated, coupling) = (this.copy(r, 2)?, this.copy(r, 3)?, this.copy(r, 4)?);
+        for mixdown in [4, 4, 3] {
+            if this.copy(r, 1)? == 1 {
+                this.copy(r, mixdown)?;
+            }
+        }
+        for (count, bits) in [(front + side + back, 5), (lfe + associated, 4), (coupling, 5)] {
+            for _ in 0..count {
+                this.copy(r, bits)?;
+            }
+        }
+        // byte_alignment, then comment_field_bytes
+        this.bits = this.bits.next_multiple_of(8) + 8;
+        Ok(this)
+    }
+
+    fn copy(&mut self, r: &mut Bits<'_>, count: u32) -> bits::Result<u32> {
+        let value = r.bits(count)?;
+        self.push(value, count)?;
+        Ok(value)
+    }
+
+    fn push(&mut self, value: u32, count: u32) -> bits::Result<()> {
+        for bit in (0..count).rev() {
+            let byte = self.bytes.get_mut(self.bits / 8).ok_or(bits::Error::Range)?;
+            *byte |= ((value >> bit & 1) as u8) << (7 - self.bits % 8);
+            self.bits += 1;
+        }
+        Ok(())
+    }
+}
+
 /// Codecs of audio that have a place in a transport stream of HLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AudioCodec {
@@ -52,14 +112,18 @@ pub enum AudioCodec {
     Ac3,
     /// E-AC-3.
     Eac3,
-    /// MPEG-1 or MPEG-2 audio of layer 1 to 3.
-    Mp3,
+    /// MPEG audio of layer 1 to 3.
+    Mp3 {
+        /// MPEG-2 (ISO/IEC 13818-3), which has the rates below 32 kHz, rather than MPEG-1 (ISO/IEC 11172-3).
+        low_rate: bool,
+    },
 }
 
 /// What is needed to write the samples of one sample entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AudioStream {
     codec: AudioCodec,
+    config: ProgramConfig,
 }
 
 impl AudioStream {
@@ -72,16 +136,19 @@ impl AudioStream {
         let stored = split(entry, Handler::Audio)?;
         let mpeg_1_or_2 = stored.fourcc == *b"mp4a" && matches!(stored.object_type(), Some(0x69 | 0x6b));
         if mpeg_1_or_2 || stored.fourcc == *b".mp3" {
-            return Ok(Self { codec: AudioCodec::Mp3 });
+            return Ok(Self {
+                config: ProgramConfig::NONE,
+                codec: AudioCodec::Mp3 { low_rate: sample_rate(&stored).is_some_and(|rate| rate < 32_000) },
+            });
         }
         let (_, config) = parse(entry, Handler::Audio)?;
         let codec = match config.codec {
-            Codec::Aac => AudioCodec::Aac(adts(&config)?),
+            Codec::Aac => return aac(&config),
             Codec::Ac3 => AudioCodec::Ac3,
             Codec::Eac3 => AudioCodec::Eac3,
             _ => return Err(no_place(&config)),
         };
-        Ok(Self { codec })
+        Ok(Self { codec, config: ProgramConfig::NONE })
     }
 
     /// The codec.
@@ -92,50 +159,75 @@ impl AudioStream {
     /// Bytes written before each frame.
     pub fn header_bytes(&self) -> usize {
         match self.codec {
-            AudioCodec::Aac(_) => ADTS_BYTES,
-            AudioCodec::Ac3 | AudioCodec::Eac3 | AudioCodec::Mp3 => 0,
+            AudioCodec::Aac(_) => ADTS_BYTES + self.config.bytes().len(),
+            AudioCodec::Ac3 | AudioCodec::Eac3 | AudioCodec::Mp3 { .. } => 0,
         }
     }
 
     /// Gives the bytes of a frame in their written form.
     pub(super) fn frame(&self, frame: &[u8], mut put: impl FnMut(&[u8])) {
         if let AudioCodec::Aac(adts) = self.codec {
-            put(&adts.header(frame.len()));
+            let config = self.config.bytes();
+            put(&adts.header(config.len() + frame.len()));
+            put(config);
         }
         put(frame);
     }
 }
 
+/// `samplerate` of a sample entry, without its fraction.
+fn sample_rate(entry: &SampleEntry<'_>) -> Option<u16> {
+    entry.data.get(24..)?.first_chunk().map(|bytes| u16::from_be_bytes(*bytes))
+}
+
 /// What an AudioSpecificConfig (ISO/IEC 14496-3, 1.6.2.1) says of the core coder, as far as ADTS can.
-fn adts(config: &Config) -> Result<Adts> {
+fn aac(config: &Config) -> Result<AudioStream> {
     let cannot = |what: String| Error::unsupported(format!("{}: {what}, which ADTS cannot say", config.codecs));
     let audio = config.audio();
     if audio.and_then(|a| a.samples_per_frame).is_some_and(|samples| samples % 1024 != 0) {
         return Err(cannot("frames of 960 samples".into()));
     }
-    let specific = audio.and_then(|a| a.specific_config.as_deref()).unwrap_or_default();
-    let mut r = Bits::new(specific);
-    let mut read = || -> bits::Result<(u32, u32, u32)> {
-        // The object type of the core coder has been looked at where the sample entry was read.
-        if r.bits(5)? == 31 {
-            r.skip(6)?;
+    let mut r = Bits::new(audio.and_then(|a| a.specific_config.as_deref()).unwrap_or_default());
+    let mut read = || -> bits::Result<(u32, u32, u32, ProgramConfig)> {
+        let object = object_type(&mut r)?;
+        let (index, rate) = frequency(&mut r)?;
+        let channels = r.bits(4)?;
+        if channels > 0 {
+            return Ok((index, rate, channels, ProgramConfig::NONE));
         }
-        let index = r.bits(4)?;
-        let rate = if index == 15 { r.bits(24)? } else { 0 };
-        Ok((index, rate, r.bits(4)?))
+        if matches!(object, 5 | 29) {
+            frequency(&mut r)?;
+            object_type(&mut r)?;
+        }
+        // GASpecificConfig: frameLengthFlag, dependsOnCoreCoder with its delay, extensionFlag
+        r.skip(1)?;
+        if r.flag()? {
+            r.skip(14)?;
+        }
+        r.skip(1)?;
+        Ok((index, rate, channels, ProgramConfig::read(&mut r)?))
     };
-    let (index, rate, channels) =
+    let (index, rate, channels, program_config) =
         read().map_err(|e| Error::bad_source(format!("{}: AudioSpecificConfig {e}", config.codecs)))?;
     let index = match index {
         15 => SAMPLE_RATES.iter().position(|known| *known == rate).map(|at| at as u32),
         index => Some(index),
     };
     let index = index.ok_or_else(|| cannot(format!("a rate of {rate} Hz")))?;
-    if channels == 0 {
-        return Err(cannot("channels given by a program_config_element".into()));
-    }
     if channels > 7 {
         return Err(cannot(format!("channel configuration {channels}")));
     }
-    Ok(Adts { profile: 1, sampling_frequency_index: index as u8, channel_configuration: channels as u8 })
+    let adts = Adts { profile: 1, sampling_frequency_index: index as u8, channel_configuration: channels as u8 };
+    Ok(AudioStream { codec: AudioCodec::Aac(adts), config: program_config })
+}
+
+fn object_type(r: &mut Bits<'_>) -> bits::Result<u32> {
+    let object = r.bits(5)?;
+    Ok(if object == 31 { 32 + r.bits(6)? } else { object })
+}
+
+/// An index, and the rate itself where the index is 15.
+fn frequency(r: &mut Bits<'_>) -> bits::Result<(u32, u32)> {
+    let index = r.bits(4)?;
+    Ok((index, if index == 15 { r.bits(24)? } else { 0 }))
 }

@@ -2,7 +2,7 @@
 //! (ISO/IEC 13818-1, 2.14 and 2.17): an access unit delimiter, parameter sets where decoding can begin, then the NAL units.
 
 use crate::bytes::Reader;
-use crate::codec::{Codec, Config, Handler, SampleEntry};
+use crate::codec::{Codec, Config, Handler, SampleEntry, layer_id};
 use crate::error::{Error, Result};
 
 /// The form that works at the start of an access unit and everywhere else.
@@ -20,7 +20,8 @@ pub enum VideoCodec {
 /// What a NAL unit is to a writer of transport streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Role {
-    /// Access unit delimiters and filler data: left out.
+    /// Left out: access unit delimiters, filler data, and layers above the base layer of H.265, which would be streams of their
+    /// own.
     Dropped,
     /// Parameter sets, one bit for each kind.
     ParameterSet(u8),
@@ -37,6 +38,7 @@ impl VideoCodec {
                 8 => Role::ParameterSet(2),
                 _ => Role::Other,
             },
+            Self::Hevc if layer_id(nal) != 0 => Role::Dropped,
             Self::Hevc => match header >> 1 & 63 {
                 35 | 38 => Role::Dropped,
                 32 => Role::ParameterSet(1),
@@ -86,6 +88,12 @@ impl VideoStream {
             Codec::Hevc => VideoCodec::Hevc,
             _ => return Err(no_place(&config)),
         };
+        if config.video().and_then(|v| v.dolby_vision).is_some_and(|v| v.compatibility_id == 0) {
+            return Err(Error::unsupported(format!(
+                "{} has no base layer for other decoders, and HLS has no Dolby Vision in transport streams",
+                config.codecs
+            )));
+        }
         let length_size = usize::from(config.video().and_then(|v| v.nal_length_size).unwrap_or(4));
         let parameter_sets = match codec {
             VideoCodec::Avc => entry.child(b"avcC").and_then(avc_parameter_sets),

@@ -38,29 +38,45 @@ fn samples(file: &[u8], track: &SourceTrack, size: impl Fn(&[u8], bool) -> u32) 
     samples
 }
 
-/// The first video and the first audio of a file as a title that is cut at every key frame.
-pub fn title(name: &str) -> Title {
-    let file = std::fs::read(path(name)).expect("the fixture is there");
+/// A file and its tracks; nothing when the crate refuses it.
+fn read(path: &Path) -> Option<(Vec<u8>, Vec<SourceTrack>)> {
+    let file = std::fs::read(path).expect("the file is there");
     let mut reader = FileReader::new(file.len() as u64);
     while let Some(range) = reader.wanted() {
         let bytes = Bytes::copy_from_slice(&file[range.start as usize..range.end as usize]);
-        reader.supply(bytes).expect("the fixture is read");
+        reader.supply(bytes).ok()?;
     }
-    let (tracks, _) = reader.finish().expect("the fixture is read");
-    let find = |handler| tracks.iter().find(|track| track.handler == handler);
+    Some((file, reader.finish().ok()?.0))
+}
+
+/// The first sample entry of every track.
+pub fn sample_entries(name: &str) -> Vec<(Handler, Vec<u8>)> {
+    let (_, tracks) = read(&path(name)).expect("the fixture is read");
+    tracks.iter().map(|track| (track.handler, track.sample_entries[0].bytes.to_vec())).collect()
+}
+
+/// The first video and the first audio of a fixture as a title that is cut at every key frame.
+pub fn title(name: &str) -> Title {
+    title_of(&path(name)).expect("codecs of transport streams")
+}
+
+/// The first video and the first audio of any file that have codecs of transport streams.
+pub fn title_of(path: &Path) -> Option<Title> {
+    let (file, tracks) = read(path)?;
+    let of = |handler| tracks.iter().filter(move |track| track.handler == handler && !track.samples.is_empty());
     let mut program = Program::default();
     let (mut video, mut audio) = (Vec::new(), Vec::new());
-    if let Some(track) = find(Handler::Video) {
-        let stream = VideoStream::from_sample_entry(&track.sample_entries[0].bytes).expect("a codec of TS");
+    for track in of(Handler::Video).take(1) {
+        let Ok(stream) = VideoStream::from_sample_entry(&track.sample_entries.first()?.bytes) else { continue };
         video = samples(&file, track, |sample, sync| stream.access_unit_bytes(sample, sync));
         program.video = Some(stream);
     }
-    if let Some(track) = find(Handler::Audio) {
-        let stream = AudioStream::from_sample_entry(&track.sample_entries[0].bytes).expect("a codec of TS");
+    for track in of(Handler::Audio).take(1) {
+        let Ok(stream) = AudioStream::from_sample_entry(&track.sample_entries.first()?.bytes) else { continue };
         audio = samples(&file, track, |sample, _| sample.len() as u32);
         program.audio = Some(Audio { stream, language: Some(*b"eng") });
     }
-    Title { program, cuts: cut(video, audio) }
+    (program != Program::default()).then(|| Title { program, cuts: cut(video, audio) })
 }
 
 /// Cuts at every sync sample of the video, or every two seconds.
