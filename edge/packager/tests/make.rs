@@ -65,7 +65,7 @@ impl Title {
     /// Every segment of the asset under a package type, with all of its bytes.
     fn segments(&self, package_type: PackageType, separate: bool) -> Vec<(Resource, Vec<Part>, Vec<u8>)> {
         let documents = self.documents(package_type, separate);
-        let found = drive::crawl(&documents, &self.index).into_iter();
+        let found = drive::crawl(&documents, &self.index, usize::MAX).into_iter();
         let segments =
             found.filter(|(resource, _)| matches!(resource, Resource::Tagged { file: TrackFile::Segment { .. }, .. }));
         let whole = segments.map(|(resource, response)| {

@@ -62,7 +62,7 @@ pub fn file(data: &[u8]) {
         if respond(&documents, manifest, &indexed.index).is_err_and(|e| e.kind() == ErrorKind::Unsupported) {
             continue;
         }
-        for (resource, response) in crawl(&documents, &indexed.index).iter().take(40) {
+        for (resource, response) in crawl(&documents, &indexed.index, 5) {
             let read = |_: &SourceObject, range: Range<u64>| data[range.start as usize..range.end as usize].to_vec();
             let bytes = bytes_of(&response.parts, 500, read);
             assert_eq!(bytes.len() as u64, response.len(), "the length of {resource} is known before the bytes");
@@ -70,14 +70,14 @@ pub fn file(data: &[u8]) {
     }
 }
 
-/// Everything that the playlists of an asset lead to, each once, in the order in which it is found.
-pub fn crawl(documents: &Documents, index: &[u8]) -> Vec<(Resource, Response)> {
+/// What the playlists of an asset lead to, each once, in the order in which it is found, but not more than `most`.
+pub fn crawl(documents: &Documents, index: &[u8], most: usize) -> Vec<(Resource, Response)> {
     let extension = documents.configuration.package_type.manifest_extension();
     let route = |path: &str| Route::parse(&format!("/vod/v1/g/a/c/{path}")).expect("a path of ours").resource;
     let mut waiting = vec![format!("index.{}", extension.as_str())];
     let mut found = Vec::new();
     let mut next = 0;
-    while let Some(path) = waiting.get(next).cloned() {
+    while let Some(path) = waiting.get(next).filter(|_| next < most).cloned() {
         next += 1;
         let resource = route(&path);
         let response = respond(documents, resource.clone(), index).unwrap_or_else(|e| panic!("{path}: {e}"));
