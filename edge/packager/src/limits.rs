@@ -103,7 +103,6 @@ pub const MAX_TEXT_SEGMENT_BYTES: usize = 8 << 20;
 /// Cues that are shown at the same moment. People read two or three; effects made of cues use some dozens.
 pub const MAX_SIMULTANEOUS_CUES: usize = 256;
 
-
 // Transport streams (reading)
 
 /// Bytes in a row of a transport stream that belong to no packet: more means that it is something else.

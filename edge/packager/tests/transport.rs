@@ -40,7 +40,13 @@ fn frames_come_out_as_they_were_learned() {
                     let codecs: Vec<_> = s.configs.iter().map(|c| c.config.codecs.clone()).collect();
                     println!(
                         "    {:?} pid {} lang {:?} frames {} sync {} runs {} configs {codecs:?} {:?}",
-                        s.codec, s.pid, s.language, f.len(), f.iter().filter(|f| f.sync).count(), learn::runs(f).len(), s.left_out
+                        s.codec,
+                        s.pid,
+                        s.language,
+                        f.len(),
+                        f.iter().filter(|f| f.sync).count(),
+                        learn::runs(f).len(),
+                        s.left_out
                     );
                 }
                 for w in &rendition.warnings {

@@ -6,8 +6,7 @@ use crate::bytes::bits::{Bits, Error, Result};
 use crate::bytes::writer::Writer;
 
 /// kbit/s by `frmsizecod >> 1`.
-const BIT_RATES: [usize; 19] =
-    [32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 576, 640];
+const BIT_RATES: [usize; 19] = [32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 576, 640];
 const SYNC_WORD: u32 = 0x0b77;
 /// Blocks of an access unit.
 const UNIT_BLOCKS: u32 = 6;
@@ -70,7 +69,9 @@ impl Ac3 {
 
     /// What stays the same while the configuration does; bit rates may change.
     pub fn identity(&self) -> u64 {
-        [self.fscod, self.bsid, self.bsmod, self.acmod, u8::from(self.lfe)].iter().fold(0, |n, v| n << 8 | u64::from(*v))
+        [self.fscod, self.bsid, self.bsmod, self.acmod, u8::from(self.lfe)]
+            .iter()
+            .fold(0, |n, v| n << 8 | u64::from(*v))
     }
 
     /// Samples of a frame.
@@ -330,7 +331,16 @@ impl Eac3Unit {
         let substreams = Substreams::read(data);
         let mut key = 0xcbf2_9ce4_8422_2325u64;
         for s in substreams.list() {
-            let fields = [s.fscod, s.bsid, s.bsmod, s.acmod, s.lfe.into(), s.dependent, (s.locations >> 8) as u8, s.locations as u8];
+            let fields = [
+                s.fscod,
+                s.bsid,
+                s.bsmod,
+                s.acmod,
+                s.lfe.into(),
+                s.dependent,
+                (s.locations >> 8) as u8,
+                s.locations as u8,
+            ];
             for field in fields.into_iter().chain([substreams.joc_complexity.map_or(0, |c| c.wrapping_add(1))]) {
                 key = (key ^ u64::from(field)).wrapping_mul(0x100_0000_01b3);
             }

@@ -74,7 +74,8 @@ impl<'a> Entry<'a> {
             if version == 1 && !box_starts(data, AUDIO_BYTES) {
                 start += QUICKTIME_1_BYTES;
             }
-            let read = || Some(Fields { channels: u16_at(data, 16)?, sample_rate: u16_at(data, 24)?, ..Fields::default() });
+            let read =
+                || Some(Fields { channels: u16_at(data, 16)?, sample_rate: u16_at(data, 24)?, ..Fields::default() });
             read()
         };
         Self::take_apart(entry, fields, start)

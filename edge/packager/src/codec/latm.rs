@@ -187,7 +187,8 @@ mod tests {
     /// Bits as text to bytes, behind the header of an element.
     fn element_of(bits: &str) -> Vec<u8> {
         let bits: Vec<u8> = bits.bytes().filter(|b| matches!(b, b'0' | b'1')).map(|b| b - b'0').collect();
-        let body: Vec<u8> = bits.chunks(8).map(|c| c.iter().enumerate().fold(0, |n, (i, b)| n | b << (7 - i))).collect();
+        let body: Vec<u8> =
+            bits.chunks(8).map(|c| c.iter().enumerate().fold(0, |n, (i, b)| n | b << (7 - i))).collect();
         let mut out = vec![0x56, 0xe0, body.len() as u8];
         out.extend(body);
         out
@@ -215,7 +216,9 @@ mod tests {
 
     #[test]
     fn version_1_has_lengths() {
-        let data = element_of(&format!("0 1 0 00 00000000 1 000000 0000 000 00 00010000 {ASC} 000 0 000 00000000 0 0 00000001 11111111"));
+        let data = element_of(&format!(
+            "0 1 0 00 00000000 1 000000 0000 000 00 00010000 {ASC} 000 0 000 00000000 0 0 00000001 11111111"
+        ));
         // 16 bits of AudioSpecificConfig: one more than it needs, a 0 of the 000 that follows in this text.
         let e = element(&data).map(|e| e.specific.map(|s| s.bits));
         assert_eq!(e, Ok(Some(16)));

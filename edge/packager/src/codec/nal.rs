@@ -139,7 +139,10 @@ mod tests {
         let avc = |nal: &[u8]| NalCodec::Avc.role(nal);
         assert_eq!(avc(&[0x65, 0x88]), Role::Slice { first: true, access: Access::Closed });
         assert_eq!(avc(&[0x41, 0x40]), Role::Slice { first: false, access: Access::None });
-        assert_eq!((avc(&[0x67, 1]), avc(&[0x09, 0xf0]), avc(&[0x06, 5])), (Role::ParameterSet, Role::Dropped, Role::Leading));
+        assert_eq!(
+            (avc(&[0x67, 1]), avc(&[0x09, 0xf0]), avc(&[0x06, 5])),
+            (Role::ParameterSet, Role::Dropped, Role::Leading)
+        );
         assert_eq!((avc(&[0x65]), avc(&[0xe5, 0x88]), avc(&[])), (Role::Dropped, Role::Dropped, Role::Dropped));
         let hevc = |nal: &[u8]| NalCodec::Hevc.role(nal);
         assert_eq!(hevc(&[0x26, 1, 0x80]), Role::Slice { first: true, access: Access::Closed });

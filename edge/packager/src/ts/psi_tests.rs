@@ -89,7 +89,10 @@ fn descriptors() {
     assert_eq!((map.pcr_pid, aac.pid, aac.stream_type), (0x100, 0x101, 0x0f));
     assert_eq!((aac.descriptors.language, aac.descriptors.audio_type), (Some(*b"eng"), 3));
     let d = &private.descriptors;
-    assert_eq!((d.ac3, d.eac3, d.visually_impaired, d.tags.as_slice()), (true, true, true, [0x6a, 0x7a, 0x7f].as_slice()));
+    assert_eq!(
+        (d.ac3, d.eac3, d.visually_impaired, d.tags.as_slice()),
+        (true, true, true, [0x6a, 0x7a, 0x7f].as_slice())
+    );
     assert_eq!(ac3.descriptors.registration, Some(*b"AC-3"));
     assert_eq!(id3.descriptors.metadata_format, Some(*b"ID3 "));
     assert_eq!(program_map(&pmt(false, &[])), None, "a table that is not yet in force");

@@ -218,7 +218,10 @@ fn not_ts(probe: &[u8], at: u64, packets: u64) -> Error {
         Some(M2TS_BYTES) => "packets of 192 bytes (M2TS, with a time code before each); 188 are handled".into(),
         Some(bytes) => format!("packets of {bytes} bytes (with error correction); 188 are handled"),
         None => {
-            format!("no sync byte 0x47 every 188 bytes{after} from byte {at}: not an MPEG-2 transport stream{}", looks_like(probe))
+            format!(
+                "no sync byte 0x47 every 188 bytes{after} from byte {at}: not an MPEG-2 transport stream{}",
+                looks_like(probe)
+            )
         }
     };
     Error::bad_source(what)

@@ -43,7 +43,10 @@ fn garbage_is_left_out() {
     let data = [&junk, &good[..4 * 188], &junk[..300], &good[4 * 188..], &good[..100]].concat();
     for chunk in [1, 100, 188, 4096, 99_999] {
         let (found, garbage, end) = read(&[&data, &good], chunk);
-        assert_eq!(found.iter().map(|f| f.0).collect::<Vec<_>>(), [0, 1, 2, 3, 4, 5, 6, 7, 8, 0, 1, 2, 3, 4, 5, 6, 7, 8]);
+        assert_eq!(
+            found.iter().map(|f| f.0).collect::<Vec<_>>(),
+            [0, 1, 2, 3, 4, 5, 6, 7, 8, 0, 1, 2, 3, 4, 5, 6, 7, 8]
+        );
         assert_eq!((found[0].1, found[4].1), (777, 777 + 4 * 188 + 300));
         assert_eq!(garbage, [(0, 777), (777 + 4 * 188, 300)], "chunks of {chunk}");
         assert_eq!(end, Ok(0));

@@ -231,7 +231,8 @@ impl Audio {
         self.broken |= self.lost > 0;
         (self.lost, self.synced) = (0, true);
         let bytes = self.data.get(self.at..self.at + unit.bytes).unwrap_or_default();
-        let configured = configure(self.codec, bytes, self.identity == Some(unit.identity), (&mut self.keys, self.config), cx)?;
+        let configured =
+            configure(self.codec, bytes, self.identity == Some(unit.identity), (&mut self.keys, self.config), cx)?;
         self.identity = Some(unit.identity);
         let mut dropped = None;
         let mut samples = 0;
