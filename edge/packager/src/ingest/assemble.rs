@@ -4,10 +4,11 @@ use super::hls::stream::Place;
 use super::plan::{self, Plan};
 use super::scan::Scanned;
 use super::subtitles::Subtitles;
-use super::{Description, IndexedAsset, SourceFile, TrackSummary, language, places};
+use super::{Description, IndexedAsset, SourceFile, TrackSummary, language, metadata, places};
 use crate::codec;
 use crate::error::{Error, Result};
 use crate::index::block;
+use crate::index::events::Event;
 use crate::index::head::{Audio, CaptionService, Media, Storage, SyncLayout, Video};
 use crate::index::{Fragment, Head, Track};
 use crate::limits;
@@ -61,6 +62,8 @@ pub struct Contents<'a> {
     pub details: Vec<Details<'a>>,
     /// The tracks of subtitles.
     pub subtitles: Vec<Subtitles>,
+    /// Timed metadata, ascending, in ticks of [`metadata::TIMESCALE`].
+    pub events: Vec<Event>,
 }
 
 /// Writes the index.
@@ -68,7 +71,7 @@ pub struct Contents<'a> {
 /// # Errors
 /// `Limit` when a track is scattered over too many places, or the index becomes too large.
 pub fn write(contents: Contents<'_>, warnings: &mut Vec<String>) -> Result<IndexedAsset> {
-    let Contents { files, plan, details, subtitles } = contents;
+    let Contents { files, plan, details, subtitles, events } = contents;
     let mut head = Head { cuts: plan.cuts.clone(), tracks: Vec::new() };
     let mut blocks = Vec::new();
     for (track, details) in plan.tracks.iter().zip(details) {
@@ -87,6 +90,9 @@ pub fn write(contents: Contents<'_>, warnings: &mut Vec<String>) -> Result<Index
     check_durations(plan, warnings);
     for (ordinal, track) in subtitles.into_iter().enumerate() {
         head.tracks.push(track.write(ordinal as u16, plan, &mut blocks)?);
+    }
+    if !events.is_empty() {
+        head.tracks.push(metadata::write(&events, plan, &mut blocks));
     }
     if head.tracks.len() > limits::MAX_TRACKS {
         return Err(Error::limit(format!("{} tracks are more than {}", head.tracks.len(), limits::MAX_TRACKS)));

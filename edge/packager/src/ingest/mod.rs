@@ -13,6 +13,7 @@ use scan::Scan;
 mod assemble;
 pub mod hls;
 mod language;
+mod metadata;
 mod places;
 mod plan;
 mod scan;
@@ -222,7 +223,7 @@ impl Indexer {
         let mut warnings = core::mem::take(&mut self.warnings);
         let details = plan.tracks.iter().zip(scanned);
         let details = details.map(|(t, scanned)| Details::of_file(t.source, self.files.get(t.source), scanned));
-        let contents = Contents { files: &self.files, plan: &plan, details: details.collect(), subtitles: Vec::new() };
+        let contents = Contents { files: &self.files, plan: &plan, details: details.collect(), subtitles: Vec::new(), events: Vec::new() };
         let mut asset = assemble::write(contents, &mut warnings)?;
         asset.warnings = limit_warnings(warnings);
         Ok(asset)

@@ -8,6 +8,7 @@ use super::offers;
 use super::rendition::Rendition;
 use super::select::{self, Wanted};
 use super::stream::{SegmentStart, Stream, Transport};
+use super::tags;
 use crate::config::SourceObject;
 use crate::error::{Error, Result};
 use crate::index::block::Object;
@@ -81,6 +82,9 @@ pub fn finish(multivariant: &Multivariant, wanted: &[Wanted], mut renditions: Ve
     let origin = tracks.first().map_or(Instant { ticks: 0, timescale: 1 }, Track::origin);
     let subtitles = subtitles(multivariant, wanted, &mut renditions, &timeline, origin)?;
     warnings.extend(subtitles.iter().flat_map(|s| s.document.warnings.iter().map(|w| format!("{}: {w}", s.path))));
+    // Every rendition carries the same tags.
+    let tags = renditions.iter_mut().map(|r| r.content.take_tags()).find(|t| !t.is_empty()).unwrap_or_default();
+    let events = tags::events(tags, &timeline, origin);
     let plan = cut(tracks, &files, &rests, &mut warnings)?.finish(&files)?;
     let spaces: Vec<Held> = renditions.iter().map(|r| Held::new(&r.space)).collect();
     let offers = offers::offers(multivariant, wanted, &plan);
@@ -104,7 +108,7 @@ pub fn finish(multivariant: &Multivariant, wanted: &[Wanted], mut renditions: Ve
             scanned,
         }
     });
-    let contents = Contents { files: &files, plan: &plan, details: details.collect(), subtitles };
+    let contents = Contents { files: &files, plan: &plan, details: details.collect(), subtitles, events };
     let mut asset = assemble::write(contents, &mut warnings)?;
     asset.warnings = limit_warnings(warnings);
     Ok(asset)
