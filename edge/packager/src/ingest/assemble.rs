@@ -4,15 +4,17 @@ use super::hls::stream::Place;
 use super::plan::{self, Plan};
 use super::scan::Scanned;
 use super::subtitles::Subtitles;
+use super::texts::Text;
 use super::{Description, IndexedAsset, SourceFile, TrackSummary, language, metadata, places};
 use crate::codec;
 use crate::error::{Error, Result};
 use crate::index::block;
 use crate::index::events::Event;
-use crate::index::head::{Audio, CaptionService, Media, Storage, SyncLayout, Video};
+use crate::index::head::{self, Audio, CaptionService, Media, Storage, SyncLayout, TextFormat, Video};
 use crate::index::{Fragment, Head, Track};
 use crate::limits;
 use crate::media::time::{Instant, gcd};
+use crate::route::TrackKind;
 
 /// What the index says of a track beyond the plan.
 #[derive(Debug)]
@@ -33,6 +35,8 @@ pub struct Details<'a> {
     pub captions: Vec<CaptionService>,
     /// What its samples told.
     pub scanned: Scanned,
+    /// What its samples became, if they are text.
+    pub text: Option<Text>,
 }
 
 impl Details<'_> {
@@ -47,6 +51,7 @@ impl Details<'_> {
             companion: None,
             captions: Vec::new(),
             scanned,
+            text: None,
         }
     }
 }
@@ -74,8 +79,18 @@ pub fn write(contents: Contents<'_>, warnings: &mut Vec<String>) -> Result<Index
     let Contents { files, plan, details, subtitles, events } = contents;
     let mut head = Head { cuts: plan.cuts.clone(), tracks: Vec::new() };
     let mut blocks = Vec::new();
-    for (track, details) in plan.tracks.iter().zip(details) {
+    let mut texts = 0;
+    for (track, mut details) in plan.tracks.iter().zip(details) {
         let file = files.get(track.source).map_or("", |f| f.path.as_str());
+        texts += u16::from(track.name.kind == TrackKind::Text);
+        match details.text.take() {
+            Some(Text::Cues { document, forced }) => {
+                let subtitles = Subtitles::of_track(track, file, document, forced, details.description, warnings);
+                head.tracks.push(subtitles.write(track.name.ordinal, plan, &mut blocks)?);
+                continue;
+            }
+            stored => details.text = stored,
+        }
         if details.scanned.broken > 0 {
             warnings.push(format!(
                 "{file}: track {}: the headers of {} slices or frames could not be read; they would stay clear under encryption",
@@ -88,8 +103,8 @@ pub fn write(contents: Contents<'_>, warnings: &mut Vec<String>) -> Result<Index
     }
     mark_periods(&mut head);
     check_durations(plan, warnings);
-    for (ordinal, track) in subtitles.into_iter().enumerate() {
-        head.tracks.push(track.write(ordinal as u16, plan, &mut blocks)?);
+    for (ordinal, track) in (texts..).zip(subtitles) {
+        head.tracks.push(track.write(ordinal, plan, &mut blocks)?);
     }
     if !events.is_empty() {
         head.tracks.push(metadata::write(&events, plan, &mut blocks));
@@ -123,8 +138,9 @@ fn mark_periods(head: &mut Head) {
 /// Renditions of one length end together; half a second apart is more than a rounded last frame.
 fn check_durations(plan: &Plan, warnings: &mut Vec<String>) {
     let end = |t: &plan::Track| Instant { ticks: t.end as i64, timescale: t.media.timescale }.in_timescale(1000);
-    let shortest = plan.tracks.iter().min_by_key(|t| end(t));
-    let longest = plan.tracks.iter().max_by_key(|t| end(t));
+    let lasting = || plan.tracks.iter().filter(|t| t.name.kind != TrackKind::Text);
+    let shortest = lasting().min_by_key(|t| end(t));
+    let longest = lasting().max_by_key(|t| end(t));
     if let (Some(shortest), Some(longest)) = (shortest, longest)
         && end(longest) - end(shortest) > 500
     {
@@ -143,7 +159,7 @@ fn describe(track: &plan::Track, details: &Details<'_>) -> Track {
     let first_duration = samples.first().map_or(0, |s| s.duration);
     let constant = samples.iter().all(|s| s.duration == first_duration);
     let unit = samples.iter().fold(0, |unit, s| gcd(gcd(unit, s.duration), s.composition_offset.unsigned_abs())).max(1);
-    let config = track.entries.first().map(|(_, config)| config);
+    let config = track.entries.first().and_then(|(_, format)| format.config());
     let description = details.description.clone();
     let language = description.language.as_deref().or(track.media.language.as_deref()).and_then(language::tag);
     let label = description
@@ -170,7 +186,10 @@ fn describe(track: &plan::Track, details: &Details<'_>) -> Track {
         hidden: details.hidden,
         default: description.default,
         sample_entries: track.entries.iter().map(|(entry, _)| entry.bytes.clone()).collect(),
-        codec: config.map(|c| c.codecs.clone()).unwrap_or_default(),
+        codec: match &details.text {
+            Some(Text::Stored { codec }) => codec.clone(),
+            _ => config.map(|c| c.codecs.clone()).unwrap_or_default(),
+        },
         supplemental_codec: supplemental,
         language_code: language::code(language.as_deref()),
         language,
@@ -198,6 +217,9 @@ fn describe_media(track: &plan::Track, config: Option<&codec::Config>, details: 
             captions: details.captions.clone(),
             companion: details.companion,
         });
+    }
+    if track.name.kind == TrackKind::Text {
+        return Media::Text(head::Text { format: TextFormat::Stpp, forced: details.description.forced });
     }
     let audio = config.and_then(codec::Config::audio);
     Media::Audio(Audio {

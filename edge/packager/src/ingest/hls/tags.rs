@@ -101,7 +101,11 @@ mod tests {
                 text(b);
             }
             b.u32(1000);
-            if version == 0 { b.u32(500) } else { b.u64(500) }
+            if version == 0 {
+                b.u32(500)
+            } else {
+                b.u64(500)
+            }
             b.u32(u32::MAX);
             b.u32(7);
             if version == 1 {
