@@ -1,14 +1,20 @@
 // Plays one URL in a headless Chromium by way of the player page, as a viewer would: play, switch rendition up and down,
-// switch the language, seek forth and back, play to the end. Prints one line of JSON; fails with a reason.
+// switch the language, turn subtitles on, seek forth and back, play to the end. Prints one line of JSON; fails with a reason.
 //
 //   node play.mjs '{"page":"http://.../player","url":"http://.../index.m3u8","engine":"hls","chromium":"/usr/bin/chromium",
 //                   "profile":"/empty/folder","screenshot":"/file.png","duration":16,"heights":[180,360,720],"languages":2}'
+//
+// "texts": how many subtitles there are; "cues": [[language, forced, time, text], ...] to be seen.
+// "frames": [[time, number], ...] that the picture has to show; without it, three are looked at. "slack": by how many frames
+// it may be off: players lay the start of a transport stream some milliseconds after 0, each by rules of its own.
+// "brief": true leaves the switches out and plays four times as fast.
 
 import { chromium } from "playwright-core";
 
 const options = JSON.parse(process.argv[2]);
 const STEP_MS = 30_000;
 const FRAME_RATE = 25;
+const SPEED = options.brief ? 4 : 2;
 
 const flags = [
   "--no-sandbox",
@@ -58,6 +64,8 @@ try {
       buffered: Array.from(edgepack.video.buffered, (_, i) => [edgepack.video.buffered.start(i), edgepack.video.buffered.end(i)]),
       renditions: edgepack.renditions(),
       audios: edgepack.audios(),
+      texts: edgepack.texts(),
+      shown: edgepack.shown(),
       errors: edgepack.errors,
       events: edgepack.events.slice(-25),
     }))
@@ -86,6 +94,9 @@ async function play() {
   const heights = renditions.map((one) => one.height).sort((a, b) => a - b);
   check(String(heights) === String(wanted), `renditions are ${heights}, not ${wanted}`);
   await until("all languages", ({ languages }) => edgepack.audios().length === languages, options);
+  if (options.texts !== undefined) {
+    await until("all subtitles", ({ texts }) => edgepack.texts().length === texts, options);
+  }
 
   // A stretch at the normal speed.
   await page.evaluate(() => edgepack.video.play());
@@ -95,7 +106,7 @@ async function play() {
   const top = renditions.reduce((a, b) => (a.height > b.height ? a : b));
   const bottom = renditions.reduce((a, b) => (a.height < b.height ? a : b));
   const switched = [];
-  for (const one of top === bottom ? [] : [top, bottom, top]) {
+  for (const one of top === bottom || options.brief ? [] : [top, bottom, top]) {
     await seek(1.02);
     await page.evaluate((id) => edgepack.chooseRendition(id), one.id);
     await page.evaluate(() => edgepack.video.play());
@@ -108,7 +119,7 @@ async function play() {
   // Every language is fetched and plays.
   const spoken = [];
   await seek(2.02);
-  for (let i = options.languages - 1; i >= 0; i -= 1) {
+  for (let i = options.brief ? -1 : options.languages - 1; i >= 0; i -= 1) {
     await page.evaluate((id) => edgepack.chooseAudio(edgepack.audios()[id].id), i);
     await until(`audio track ${i}`, ({ i }) => edgepack.audios()[i].active, { i });
     await page.evaluate(() => edgepack.video.play());
@@ -116,22 +127,40 @@ async function play() {
     spoken.push(await page.evaluate((id) => edgepack.audios()[id].language, i));
   }
 
+  // Subtitles are shown when and as they should be.
+  const read = [];
+  for (const [language, forced, time, text] of options.cues ?? []) {
+    const id = await page.evaluate(
+      ([language, forced]) => edgepack.texts().findIndex((one) => one.language === language && Boolean(one.forced) === forced),
+      [language, forced],
+    );
+    check(id >= 0, `no ${forced ? "forced " : ""}subtitles in ${language}`);
+    await page.evaluate((id) => edgepack.chooseText(id), id);
+    await page.evaluate(() => edgepack.video.pause());
+    await seek(time);
+    await until(`${JSON.stringify(text)} at ${time}`, ({ text }) => String(edgepack.shown()) === text, { text });
+    read.push(text);
+  }
+  if (read.length) await page.evaluate(() => edgepack.chooseText(null));
+
   // Seeks land on the frame that the picture itself names.
   const landed = [];
-  for (const time of [duration * 0.75, duration * 0.25, duration * 0.5].map((time) => Math.floor(time) + 0.02)) {
+  const some = [duration * 0.75, duration * 0.25, duration * 0.5].map((time) => Math.floor(time) + 0.02);
+  for (const [time, number] of options.frames ?? some.map((time) => [time, Math.floor(time * FRAME_RATE)])) {
     await page.evaluate(() => edgepack.video.pause());
     await seek(time);
     const frame = await frameNumber();
-    check(frame === Math.floor(time * FRAME_RATE), `at ${time} s the picture says frame ${frame}`);
+    const off = Math.abs(frame - number);
+    check(off <= (options.slack ?? 0), `at ${time} s the picture says frame ${frame}, not ${number}`);
     landed.push(frame);
   }
 
   // From the start to the end, a little faster.
   await seek(0);
-  await page.evaluate(() => {
-    edgepack.video.playbackRate = 2;
+  await page.evaluate((speed) => {
+    edgepack.video.playbackRate = speed;
     return edgepack.video.play();
-  });
+  }, SPEED);
   await until("the end", () => edgepack.video.ended, {});
   const end = await page.evaluate(() => {
     const { video, errors } = edgepack;
@@ -155,7 +184,7 @@ async function play() {
   check(end.errors.length === 0, `errors: ${JSON.stringify(end.errors)}`);
   check(end.corrupted === 0, `${end.corrupted} corrupted frames`);
   check(troubles.length === 0, troubles.join("\n"));
-  return { engine: options.engine, duration, switched, spoken, landed, frames: end.frames, requests: requested.size };
+  return { engine: options.engine, duration, switched, spoken, read, landed, frames: end.frames, requests: requested.size };
 }
 
 async function until(what, condition, argument) {

@@ -21,8 +21,12 @@ const page = {
   errors: [],
   renditions: () => current?.renditions() ?? [],
   audios: () => current?.audios() ?? [],
+  texts: () => current?.texts() ?? [],
+  /** The subtitles that are shown now, as text. */
+  shown,
   chooseRendition: (id) => choose(() => current?.chooseRendition(id)),
   chooseAudio: (id) => choose(() => current?.chooseAudio(id)),
+  chooseText: (id) => choose(() => current?.chooseText(id)),
   load,
 };
 window.edgepack = page;
@@ -65,7 +69,7 @@ async function load(url, engine) {
 const hooks = {
   /** A rendition in words. */
   name: rendition,
-  /** The lists of renditions and audio tracks may be others now. */
+  /** The lists of renditions, audio tracks and subtitles may be others now. */
   changed: () => refresh(),
   event(type, detail) {
     page.events.push({ type, detail, at: video.currentTime });
@@ -129,6 +133,11 @@ function choose(change) {
   refresh();
 }
 
+function shown() {
+  const tracks = Array.from(video.textTracks).filter((track) => track.mode === "showing" && track.kind !== "metadata");
+  return tracks.flatMap((track) => Array.from(track.activeCues ?? [], (cue) => cue.getCueAsHTML().textContent));
+}
+
 function button(text, detail, { pressed, active, click }) {
   const item = document.createElement("li");
   const one = document.createElement("button");
@@ -148,12 +157,13 @@ function button(text, detail, { pressed, active, click }) {
 function refresh() {
   const renditions = page.renditions();
   const audios = page.audios();
+  const texts = page.texts();
   const chosen = current?.chosen() ?? null;
   const active = renditions.find((one) => one.active);
   element("now-rendition").textContent = active ? rendition(active) : "none";
 
   // The lists are drawn only when they change, so that a button stays under the pointer.
-  const state = JSON.stringify([renditions, audios, chosen]);
+  const state = JSON.stringify([renditions, audios, texts, chosen]);
   if (state === drawn) return;
   drawn = state;
   const automatic = button("Automatic", "", { pressed: chosen === null, active: false, click: () => page.chooseRendition(null) });
@@ -174,6 +184,15 @@ function refresh() {
       }),
     ),
   );
+  const off = button("Off", "", { pressed: texts.every((one) => !one.active), active: false, click: () => page.chooseText(null) });
+  const subtitles = texts.map((one) =>
+    button(one.label || one.language || `track ${one.id}`, `${one.language ?? ""}${one.forced ? ", forced" : ""}`, {
+      pressed: one.active,
+      active: one.active,
+      click: () => page.chooseText(one.id),
+    }),
+  );
+  element("texts").replaceChildren(...(texts.length ? [off, ...subtitles] : []));
 }
 
 function tick() {

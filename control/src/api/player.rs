@@ -13,8 +13,9 @@ use crate::context::Context;
 use crate::error::ApiError;
 use crate::locate::PLAYER_COMMAND;
 
-/// Media may come from any edge, and players put it together in workers and blobs; everything else is our own.
-const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; connect-src *; media-src * blob:; worker-src 'self' blob:; \
+/// Media may come from any edge, and players put it together in workers and blobs, and hang subtitles on an empty `data:`
+/// track; everything else is our own.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; connect-src *; media-src * blob: data:; worker-src 'self' blob:; \
      img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; object-src 'none'; base-uri 'none'; \
      frame-ancestors 'self'";
 

@@ -13,6 +13,7 @@ pub mod make;
 pub mod manifest;
 pub mod media;
 pub mod mp4;
+mod prepared;
 pub mod response;
 pub mod route;
 pub mod segment;
@@ -21,3 +22,4 @@ pub mod text;
 pub mod ts;
 
 pub use error::{Error, ErrorKind, Result};
+pub use prepared::Prepared;

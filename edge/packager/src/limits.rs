@@ -94,14 +94,17 @@ pub const MAX_TAG_BYTES: usize = 1 << 20;
 
 /// A subtitle file, or one text segment of a playlist: ten hours of dialogue are below 2 MiB.
 pub const MAX_TEXT_FILE_BYTES: usize = 16 << 20;
+/// Samples of one text track in an MP4 file: each sample repeats all that is shown, so more than a text file.
+pub const MAX_TEXT_TRACK_BYTES: u64 = 64 << 20;
 /// Cues of one text track: one a second for three days.
 pub const MAX_TEXT_CUES: usize = 1 << 18;
 /// Identifier, settings and text of one cue.
 pub const MAX_CUE_BYTES: usize = 64 << 10;
 /// STYLE and REGION blocks stand in every text segment.
 pub const MAX_TEXT_HEADER_BYTES: usize = 32 << 10;
-/// Index blocks of one text track. Cues are repeated in every cut that they overlap, one a second.
-pub const MAX_TEXT_INDEX_BYTES: usize = 32 << 20;
+/// Index blocks of one text track, all of which are read when it is asked for as one file. Cues are repeated in every
+/// cut that they overlap, one a second.
+pub const MAX_TEXT_INDEX_BYTES: usize = MAX_SEGMENT_INDEX_BYTES as usize;
 /// A segment of wvtt samples: every change of what is shown repeats the whole text that is shown.
 pub const MAX_TEXT_SEGMENT_BYTES: usize = 8 << 20;
 /// Cues that are shown at the same moment. People read two or three; effects made of cues use some dozens.

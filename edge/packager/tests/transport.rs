@@ -2,6 +2,12 @@
 #![allow(missing_docs, reason = "a test program has no public interface")]
 #![allow(clippy::disallowed_methods, reason = "tests read fixtures")]
 
+#[path = "transport/damage.rs"]
+mod damage;
+#[path = "transport/ffmpeg.rs"]
+mod ffmpeg;
+#[path = "transport/judge.rs"]
+mod judge;
 #[path = "transport/learn.rs"]
 mod learn;
 

@@ -22,6 +22,7 @@ export async function open(video, url, hooks) {
   player.on(events.TRACK_CHANGE_RENDERED, (event) => {
     if (event.mediaType === "audio") hooks.event("audio", label(event.newMediaInfo));
   });
+  player.on(events.TEXT_TRACKS_ADDED, () => hooks.changed());
   player.on(events.ERROR, ({ error }) => {
     const request = error?.data?.request ?? error?.data;
     const status = error?.data?.response?.status ? `the server answered ${error.data.response.status}` : "";
@@ -62,6 +63,21 @@ export async function open(video, url, hooks) {
     },
     chooseAudio(id) {
       player.setCurrentTrack(player.getTracksFor("audio")[id]);
+    },
+    texts() {
+      if (!player.isReady()) return [];
+      const current = player.isTextEnabled() ? player.getCurrentTextTrackIndex() : -1;
+      return player.getTracksFor("text").map((track, id) => ({
+        id,
+        label: label(track),
+        language: track.lang,
+        forced: track.roles?.some((role) => role.value === "forced-subtitle" || role.value === "forced_subtitle") ?? false,
+        active: id === current,
+      }));
+    },
+    chooseText(id) {
+      player.enableText(id !== null);
+      player.setTextTrack(id ?? -1);
     },
     bandwidth: () => player.getAverageThroughput("video") * 1000,
     close: () => player.destroy(),

@@ -10,6 +10,8 @@ export async function open(video, url, hooks) {
   hls.on(Hls.Events.LEVEL_SWITCHED, (_, data) => hooks.event("rendition", hooks.name(rendition(hls.levels[data.level], data.level))));
   hls.on(Hls.Events.AUDIO_TRACK_SWITCHED, (_, data) => hooks.event("audio", hls.audioTracks[data.id]?.name ?? data.id));
   hls.on(Hls.Events.AUDIO_TRACKS_UPDATED, () => hooks.changed());
+  hls.on(Hls.Events.SUBTITLE_TRACKS_UPDATED, () => hooks.changed());
+  hls.on(Hls.Events.SUBTITLE_TRACK_SWITCH, (_, data) => hooks.event("subtitles", hls.subtitleTracks[data.id]?.name ?? "off"));
   hls.on(Hls.Events.ERROR, (_, data) => {
     // Requests that hls.js itself gave up, to switch or to seek.
     if (data.details === Hls.ErrorDetails.INTERNAL_ABORTED) return;
@@ -42,6 +44,18 @@ export async function open(video, url, hooks) {
     audios: () => hls.audioTracks.map((track, id) => ({ id, label: track.name, language: track.lang, active: id === hls.audioTrack })),
     chooseAudio(id) {
       hls.audioTrack = id;
+    },
+    texts: () =>
+      hls.subtitleTracks.map((track, id) => ({
+        id,
+        label: track.name,
+        language: track.lang,
+        forced: track.forced,
+        active: id === hls.subtitleTrack && hls.subtitleDisplay,
+      })),
+    chooseText(id) {
+      hls.subtitleDisplay = id !== null;
+      hls.subtitleTrack = id ?? -1;
     },
     bandwidth: () => hls.bandwidthEstimate,
     close: () => hls.destroy(),

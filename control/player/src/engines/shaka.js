@@ -43,6 +43,11 @@ export async function open(video, url, hooks) {
     if (active) hooks.event("audio", active.label || active.language);
   });
 
+  player.addEventListener("textchanged", () => {
+    const active = player.getTextTracks().find((track) => track.active);
+    hooks.event("subtitles", active ? active.label || active.language : "off");
+  });
+
   const renditions = () =>
     player.getVideoTracks().map((track, id) => ({
       id,
@@ -74,6 +79,17 @@ export async function open(video, url, hooks) {
     audios: () => player.getAudioTracks().map((track, id) => ({ id, label: track.label, language: track.language, active: track.active })),
     chooseAudio(id) {
       player.selectAudioTrack(player.getAudioTracks()[id]);
+    },
+    texts: () =>
+      player.getTextTracks().map((track, id) => ({
+        id,
+        label: track.label,
+        language: track.language,
+        forced: track.forced,
+        active: track.active,
+      })),
+    chooseText(id) {
+      player.selectTextTrack(id === null ? null : player.getTextTracks()[id]);
     },
     bandwidth: () => player.getStats().estimatedBandwidth,
     close: () => player.destroy(),

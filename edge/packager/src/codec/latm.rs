@@ -216,10 +216,8 @@ mod tests {
 
     #[test]
     fn version_1_has_lengths() {
-        let data = element_of(&format!(
-            "0 1 0 00 00000000 1 000000 0000 000 00 00010000 {ASC} 000 0 000 00000000 0 0 00000001 11111111"
-        ));
-        // 16 bits of AudioSpecificConfig: one more than it needs, a 0 of the 000 that follows in this text.
+        let bits = format!("0 1 0 00 00000000 1 000000 0000 000 00 00010000 {ASC} 000 11111111 0 0 00000001 11111111");
+        let data = element_of(&bits);
         let e = element(&data).map(|e| e.specific.map(|s| s.bits));
         assert_eq!(e, Ok(Some(16)));
     }

@@ -15,6 +15,8 @@ use crate::index::{Fragment, Head, Track};
 use crate::limits;
 use crate::media::time::{Instant, gcd};
 use crate::route::TrackKind;
+use crate::segment::transport;
+use crate::segment::ts::AudioStream;
 
 /// What the index says of a track beyond the plan.
 #[derive(Debug)]
@@ -109,6 +111,7 @@ pub fn write(contents: Contents<'_>, warnings: &mut Vec<String>) -> Result<Index
     if !events.is_empty() {
         head.tracks.push(metadata::write(&events, plan, &mut blocks));
     }
+    transport::count(&mut head, &blocks)?;
     if head.tracks.len() > limits::MAX_TRACKS {
         return Err(Error::limit(format!("{} tracks are more than {}", head.tracks.len(), limits::MAX_TRACKS)));
     }
@@ -177,11 +180,15 @@ fn describe(track: &plan::Track, details: &Details<'_>) -> Track {
         end: track.end,
         constant_duration: constant.then_some(first_duration),
         composition: samples.iter().any(|s| s.composition_offset != 0),
+        reorder: samples.iter().map(|s| s.composition_offset.saturating_neg()).max().unwrap_or(0).max(0).unsigned_abs(),
         sync: sync_layout(track),
         closed: track.closed,
         stretches: !details.scanned.counts.is_empty(),
-        annex_b: false,
-        transport: false,
+        annex_b: !details.scanned.access_units.is_empty(),
+        transport: match track.is_video() {
+            true => !details.scanned.access_units.is_empty(),
+            false => track.entries.iter().all(|(entry, _)| AudioStream::from_sample_entry(&entry.bytes).is_ok()),
+        },
         stored: None,
         hidden: details.hidden,
         default: description.default,
@@ -276,6 +283,10 @@ fn write_blocks(written: &mut Track, track: &plan::Track, details: &Details<'_>,
     for (&first, end) in track.cuts.iter().zip(ends) {
         let own = samples.get(first..end).unwrap_or_default();
         places::fill(&mut source.block, own, details);
+        let access_units = scanned.access_units.get(first..end).unwrap_or_default();
+        let deltas = own.iter().zip(access_units).map(|(s, bytes)| (i64::from(*bytes) - i64::from(s.size)) as i32);
+        source.block.annex_b.clear();
+        source.block.annex_b.extend(deltas);
         let count = source.block.extents.len().max(source.block.packets.len());
         let objects = source.block.objects.len();
         if count > limits::MAX_SEGMENT_EXTENTS || objects > limits::MAX_FRAGMENT_OBJECTS {
@@ -306,6 +317,7 @@ fn write_blocks(written: &mut Track, track: &plan::Track, details: &Details<'_>,
             first_sample_bytes: if track.is_video() { leading.map_or(0, |s| s.size) } else { 0 },
             description: leading.map_or(1, |s| s.description),
             packets: 0,
+            clocks: 0,
             first_sample_packets: 0,
             stored_bytes: 0,
             block_offset: 0,

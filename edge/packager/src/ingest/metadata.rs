@@ -27,6 +27,7 @@ pub fn write(events: &[Event], plan: &Plan, blocks: &mut Vec<u8>) -> Track {
         end,
         constant_duration: None,
         composition: false,
+        reorder: 0,
         sync: SyncLayout::All,
         closed: true,
         stretches: false,

@@ -61,6 +61,7 @@ impl Subtitles {
             end,
             constant_duration: None,
             composition: false,
+            reorder: 0,
             sync: SyncLayout::All,
             closed: true,
             stretches: false,

@@ -71,6 +71,14 @@ impl Sections {
         *self = Self::default();
     }
 
+    /// Bytes of the section, as far as they are known.
+    fn wanted(&self) -> usize {
+        match self.buffer.get(1..SECTION_HEADER_BYTES) {
+            Some(&[high, low]) => SECTION_HEADER_BYTES + usize::from(u16::from_be_bytes([high & 0x0f, low])),
+            _ => SECTION_HEADER_BYTES,
+        }
+    }
+
     fn extend(&mut self, data: &[u8], sink: &mut impl FnMut(&[u8])) -> u32 {
         let mut broken = 0;
         let mut rest = data;
@@ -79,14 +87,12 @@ impl Sections {
                 self.open = false;
                 break;
             }
-            let wanted = match self.buffer.get(1..SECTION_HEADER_BYTES) {
-                Some(&[high, low]) => SECTION_HEADER_BYTES + usize::from(u16::from_be_bytes([high & 0x0f, low])),
-                _ => SECTION_HEADER_BYTES,
-            };
+            let wanted = self.wanted();
             let (part, after) = rest.split_at(wanted.saturating_sub(self.buffer.len()).min(rest.len()));
             self.buffer.extend_from_slice(part);
             rest = after;
-            if self.buffer.len() < wanted || wanted == SECTION_HEADER_BYTES && part.len() > 0 {
+            // With its header whole, a section says how long it is.
+            if self.buffer.len() < self.wanted() {
                 continue;
             }
             if self.buffer.len() <= MAX_SECTION_BYTES && crc32(&self.buffer) == 0 {

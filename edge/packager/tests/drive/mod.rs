@@ -7,9 +7,10 @@ use core::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use packager::ErrorKind;
 use packager::config::{
-    Asset, HlsVersion, IndexObject, PackageType, PackagingConfiguration, SourceObject, StreamSelection, TextFormat,
-    is_storage_path,
+    Asset, HlsVersion, IndexObject, ManifestExtension, PackageType, PackagingConfiguration, SourceObject,
+    StreamSelection, TextFormat, is_storage_path,
 };
 use packager::index::Head;
 use packager::ingest::hls::{Answer, HlsStep, PlaylistIndexer, Read};
@@ -54,6 +55,47 @@ pub fn file(data: &[u8]) {
             respond(&documents, resource, &indexed.index).expect("an init segment of what was ingested");
         }
     }
+    for separate in [false, true] {
+        let mut documents = documents(PackageType::Hls, 2, &indexed.index, indexed.head_bytes, &[data.len() as u64]);
+        Arc::make_mut(&mut documents.configuration).audio_separation = separate;
+        let manifest = Resource::Manifest { name: "index".into(), extension: ManifestExtension::M3u8 };
+        if respond(&documents, manifest, &indexed.index).is_err_and(|e| e.kind() == ErrorKind::Unsupported) {
+            continue;
+        }
+        for (resource, response) in crawl(&documents, &indexed.index).iter().take(40) {
+            let read = |_: &SourceObject, range: Range<u64>| data[range.start as usize..range.end as usize].to_vec();
+            let bytes = bytes_of(&response.parts, 500, read);
+            assert_eq!(bytes.len() as u64, response.len(), "the length of {resource} is known before the bytes");
+        }
+    }
+}
+
+/// Everything that the playlists of an asset lead to, each once, in the order in which it is found.
+pub fn crawl(documents: &Documents, index: &[u8]) -> Vec<(Resource, Response)> {
+    let extension = documents.configuration.package_type.manifest_extension();
+    let route = |path: &str| Route::parse(&format!("/vod/v1/g/a/c/{path}")).expect("a path of ours").resource;
+    let mut waiting = vec![format!("index.{}", extension.as_str())];
+    let mut found = Vec::new();
+    let mut next = 0;
+    while let Some(path) = waiting.get(next).cloned() {
+        next += 1;
+        let resource = route(&path);
+        let response = respond(documents, resource.clone(), index).unwrap_or_else(|e| panic!("{path}: {e}"));
+        if path.ends_with(".m3u8") {
+            let text = text_of(&response);
+            let folder = path.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
+            let quoted = text.split("URI=\"").skip(1).filter_map(|t| t.split('"').next());
+            let lines = text.lines().filter(|line| !line.starts_with('#') && !line.starts_with("gap."));
+            for uri in lines.chain(quoted) {
+                let path = format!("{folder}{uri}");
+                if !waiting.contains(&path) {
+                    waiting.push(path);
+                }
+            }
+        }
+        found.push((resource, response));
+    }
+    found
 }
 
 /// Bytes as an index: whatever it says, answers come or errors do.

@@ -11,6 +11,7 @@ use crate::ingest::scan::Scanned;
 use crate::limits;
 use crate::media::sample::Sample;
 use crate::mp4::movie::Handler;
+use crate::segment::ts::VideoStream;
 use crate::source::mp4::{OwnedEntry, SourceTrack};
 
 /// A stretch of a track in which time runs on; a discontinuity begins the next one.
@@ -74,6 +75,10 @@ pub struct Stream {
     scanners: Vec<Scanner>,
     /// Scanners of sample entries that have grown since.
     retired: Vec<Scanner>,
+    /// How samples are written into a transport stream, as far as their sample entries have a place there.
+    streams: Vec<Option<VideoStream>>,
+    /// The samples before which parameter sets are written there.
+    introduced: Vec<usize>,
     subsamples: Vec<Subsample>,
     /// What the samples told.
     pub scanned: Scanned,
@@ -121,6 +126,8 @@ impl Stream {
             configs: Vec::new(),
             scanners: Vec::new(),
             retired: Vec::new(),
+            streams: Vec::new(),
+            introduced: Vec::new(),
             subsamples: Vec::new(),
             scanned: Scanned::default(),
             texts: Vec::new(),
@@ -167,6 +174,7 @@ impl Stream {
             }
         };
         self.scanners.push(Scanner::new(&config));
+        self.streams.push(VideoStream::from_sample_entry(&entry.bytes).ok());
         self.configs.push(config);
         self.media.sample_entries.push(entry.clone());
         Ok(self.configs.len() as u32)
@@ -176,8 +184,9 @@ impl Stream {
     pub fn set_entry(&mut self, number: usize, entry: OwnedEntry, config: &Config) {
         match self.media.sample_entries.get_mut(number) {
             Some(known) if known.bytes == entry.bytes => return,
-            Some(known) => *known = entry,
+            Some(known) => *known = entry.clone(),
             None if number == self.configs.len() => {
+                self.streams.push(VideoStream::from_sample_entry(&entry.bytes).ok());
                 self.media.sample_entries.push(entry);
                 self.configs.push(config.clone());
                 self.scanners.push(Scanner::new(config));
@@ -188,6 +197,9 @@ impl Stream {
         if let (Some(known), Some(scanner)) = (self.configs.get_mut(number), self.scanners.get_mut(number)) {
             *known = config.clone();
             self.retired.push(core::mem::replace(scanner, Scanner::new(config)));
+        }
+        if let Some(stream) = self.streams.get_mut(number) {
+            *stream = VideoStream::from_sample_entry(&entry.bytes).ok();
         }
     }
 
@@ -304,6 +316,13 @@ impl Stream {
             .scan(data, &mut self.subsamples)
             .map_err(|e| Error::limit(format!("sample {}: {e}", self.media.samples.len() + 1)))?;
         self.scanned.counts.push(self.subsamples.len() as u32);
+        if let Some(Some(stream)) = self.streams.get((sample.description as usize).saturating_sub(1)) {
+            let plain = stream.access_unit_bytes(data, false);
+            if sample.sync && stream.access_unit_bytes(data, true) != plain {
+                self.introduced.push(self.scanned.access_units.len());
+            }
+            self.scanned.access_units.push(plain);
+        }
         self.scanned
             .stretches
             .extend(self.subsamples.iter().map(|s| Stretch { clear: s.clear, protected: s.protected }));
@@ -314,12 +333,33 @@ impl Stream {
     pub fn finish(&mut self) {
         self.retired.append(&mut self.scanners);
         self.scanned.close(&self.retired);
+        self.introduce();
         if self.repaired > 0 {
             self.warnings
                 .push(format!("the decoding times of {} samples went back; they were repaired", self.repaired));
         }
         if self.is_video() && self.transport.is_some() {
             self.last_durations();
+        }
+    }
+
+    /// Adds the parameter sets to the access units that they are written before: only now all of them are known.
+    fn introduce(&mut self) {
+        if self.scanned.access_units.len() != self.media.samples.len() {
+            // Some sample entry has no place in a transport stream, and so the track has none.
+            self.scanned.access_units.clear();
+            return;
+        }
+        let bytes = |stream: &Option<VideoStream>| {
+            stream.as_ref().map_or(0, |s| s.access_unit_bytes(&[], true) - s.access_unit_bytes(&[], false))
+        };
+        let sets: Vec<u32> = self.streams.iter().map(bytes).collect();
+        for number in core::mem::take(&mut self.introduced) {
+            let description = self.media.samples.get(number).map_or(0, |s| s.description as usize);
+            let own = description.checked_sub(1).and_then(|n| sets.get(n)).copied().unwrap_or(0);
+            if let Some(unit) = self.scanned.access_units.get_mut(number) {
+                *unit = unit.saturating_add(own);
+            }
         }
     }
 

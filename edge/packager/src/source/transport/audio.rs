@@ -8,7 +8,7 @@ use super::reader::Context;
 use super::units::{self, Fault, Unit};
 use super::{EsCodec, EsConfig, Frame, Place, Stamp};
 use crate::bytes::bits;
-use crate::codec::{ac3_frame, adts, latm, mpeg_audio};
+use crate::codec::{ac3_frame, adts, eac3_frame, latm, mpeg_audio};
 use crate::error::Result;
 use crate::limits::MAX_SAMPLE_ENTRIES;
 
@@ -310,7 +310,7 @@ fn configure(
             let Ok(unit) = units::unit(codec, frame, true) else { return Ok(Configured::Drop(BROKEN)) };
             unit.identity.to_be_bytes().into()
         }
-        EsCodec::Eac3 => ac3_frame::Eac3Unit::identity(frame).to_be_bytes().into(),
+        EsCodec::Eac3 => eac3_frame::Eac3Unit::identity(frame).to_be_bytes().into(),
         EsCodec::AacLatm => match latm::element(frame) {
             Ok(latm::Element { specific: Some(bits), .. }) => {
                 let mut asc = Vec::new();
@@ -338,7 +338,7 @@ fn configure(
         },
         EsCodec::AacLatm => latm::config(&key).map(|c| c.sample_entry),
         EsCodec::Ac3 => ac3_frame::Ac3::parse(frame).and_then(|h| h.sample_entry()),
-        EsCodec::Eac3 => ac3_frame::Eac3Unit::parse(frame, true).and_then(|u| u.sample_entry(frame)),
+        EsCodec::Eac3 => eac3_frame::Eac3Unit::parse(frame, true).and_then(|u| u.sample_entry(frame)),
         EsCodec::Mp3 => match mpeg_audio::Header::parse(frame) {
             Ok(header) if header.layer != 3 => {
                 return Ok(Configured::LeaveOut(format!("MPEG audio of layer {}; layer III is handled", header.layer)));

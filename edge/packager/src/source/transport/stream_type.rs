@@ -45,7 +45,9 @@ pub(super) fn kind(entry: &MapEntry) -> Kind {
         0x84 | 0x87 => Kind::Read(EsCodec::Eac3),
         0xc1 | 0xc2 | 0xcf | 0xdb => Kind::Encrypted,
         0xea => Kind::LeftOut("VC-1"),
-        _ => Kind::Data,
+        // Sections, metadata, cue messages (SCTE 35) and what DSM-CC uses.
+        0x05 | 0x08..=0x0e | 0x13 | 0x14 | 0x16..=0x19 | 0x82 | 0x86 | 0xc0 => Kind::Data,
+        _ => Kind::LeftOut("not known"),
     }
 }
 
@@ -78,5 +80,5 @@ fn private(entry: &MapEntry) -> Kind {
             _ => {}
         }
     }
-    Kind::Data
+    Kind::LeftOut("private data that no descriptor names")
 }

@@ -2,7 +2,7 @@
 
 use super::EsCodec;
 use crate::bytes::bits::{Error, Result};
-use crate::codec::{ac3_frame, adts, latm, mpeg_audio};
+use crate::codec::{ac3_frame, adts, eac3_frame, latm, mpeg_audio};
 use crate::limits::MAX_ID3_TAG_BYTES;
 
 /// Bytes of an ID3v2 header and of its footer (ID3v2.4 clause 3.1).
@@ -26,7 +26,7 @@ pub(super) fn unit(codec: EsCodec, data: &[u8], end: bool) -> Result<Unit> {
         EsCodec::AacAdts => adts::Header::parse(data).map(|h| (h.bytes, h.identity()))?,
         EsCodec::AacLatm => (latm::element_bytes(data)?, 0),
         EsCodec::Ac3 => ac3_frame::Ac3::parse(data).map(|h| (h.bytes, h.identity()))?,
-        EsCodec::Eac3 => (ac3_frame::Eac3Unit::parse(data, end)?.bytes, 0),
+        EsCodec::Eac3 => (eac3_frame::Eac3Unit::parse(data, end)?.bytes, 0),
         EsCodec::Mp3 => mpeg_audio::Header::parse(data).map(|h| (h.bytes, h.identity()))?,
         EsCodec::Id3 => (id3(data)?, 0),
         EsCodec::Avc | EsCodec::Hevc => return Err(Error::Range),
