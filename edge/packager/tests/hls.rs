@@ -11,9 +11,12 @@ use std::process::Command;
 use bytes::Bytes;
 use packager::config::PackageType;
 use packager::index::Head;
+use packager::index::block::Block;
+use packager::index::head::{ElementaryStream, Storage};
 use packager::ingest::IndexedAsset;
 use packager::media::segmenter;
 use packager::route::{Resource, SegmentFormat, TrackFile};
+use packager::source::transport::{EsCodec, Extractor};
 
 fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/media/hls")
@@ -125,4 +128,79 @@ fn source_segments_are_cuts() {
             ("a1".into(), Some("fr"), Some("Français"), false),
         ]
     );
+}
+
+/// Takes every sample of a track out of its transport streams, as a request would.
+fn extract(root: &Path, indexed: &IndexedAsset, number: usize) -> usize {
+    let head = head_of(indexed);
+    let track = &head.tracks[number];
+    let Storage::Transport { stream, .. } = track.storage else { panic!("{} is in a transport stream", track.name) };
+    let codec = match stream {
+        ElementaryStream::Avc => EsCodec::Avc,
+        ElementaryStream::Hevc => EsCodec::Hevc,
+        ElementaryStream::Adts => EsCodec::AacAdts,
+        ElementaryStream::Latm => EsCodec::AacLatm,
+        ElementaryStream::Ac3 => EsCodec::Ac3,
+        ElementaryStream::Eac3 => EsCodec::Eac3,
+        ElementaryStream::Mp3 => EsCodec::Mp3,
+    };
+    let mut count = 0;
+    let mut block = Block::default();
+    for fragment in &track.fragments {
+        let data = &indexed.index[fragment.block_offset as usize..][..fragment.block_bytes as usize];
+        block.read(track, fragment, data).unwrap();
+        let mut sizes = block.samples.iter().map(|s| s.size);
+        for packets in &block.packets {
+            let mut extractor = Extractor::new(packets.pid, codec, packets.skip);
+            block
+                .locate(packets.range.clone(), |object, range| {
+                    let bytes = fs::read(root.join(&object.path)).unwrap();
+                    extractor.push(&bytes[range.start as usize..range.end as usize]).unwrap();
+                })
+                .unwrap();
+            extractor.finish();
+            for size in sizes.by_ref().take(packets.samples as usize) {
+                let mut sample = Vec::new();
+                assert!(extractor.next(size, &mut sample).unwrap());
+                assert_eq!(sample.len(), size as usize);
+                count += 1;
+            }
+        }
+        assert_eq!(sizes.next(), None);
+    }
+    count
+}
+
+#[test]
+fn transport_stream_renditions() {
+    let root = fixtures();
+    for folder in
+        ["ts", "ts_demuxed", "operator", "codecs/hevc", "codecs/ac3", "codecs/eac3", "codecs/latm", "codecs/mp3", "id3"]
+    {
+        let indexed = ingest(&root, &format!("{folder}/main.m3u8")).unwrap_or_else(|e| panic!("{folder}: {e}"));
+        println!("{folder}: {:#?}", indexed.warnings);
+        let head = head_of(&indexed);
+        for cut in &head.cuts {
+            print!("{}{}{} ", cut.second, if cut.source_segment { "s" } else { "" }, if cut.period { "p" } else { "" });
+        }
+        println!();
+        for (number, track) in head.tracks.iter().enumerate() {
+            println!(
+                "{} {} {:?} end {} dt {:?} {} hidden {} {:?} {:?} {:?}",
+                track.name,
+                track.codec,
+                track.storage,
+                track.end as f64 / track.timescale as f64,
+                track.constant_duration,
+                track.edit_media_time,
+                track.hidden,
+                track.language,
+                track.label,
+                track.role
+            );
+            if matches!(track.storage, Storage::Transport { .. }) {
+                println!("   {} samples", extract(&root, &indexed, number));
+            }
+        }
+    }
 }

@@ -42,6 +42,10 @@ impl Storage {
         String::from_utf8(self.0[path].to_vec()).unwrap()
     }
 
+    fn text_lossy(&self, path: &str) -> String {
+        String::from_utf8_lossy(&self.0[path]).into_owned()
+    }
+
     fn with(&self, path: &str, content: impl Into<Vec<u8>>) -> Self {
         let mut changed = self.clone();
         changed.0.insert(path.into(), content.into().into());
@@ -296,6 +300,56 @@ fn any_byte_of_a_segment_may_be_wrong() {
         }
         for end in (0..bytes.len()).step_by(997) {
             let _ = good.with(path, &bytes[..end]).ingest();
+        }
+    }
+}
+
+/// Titles of other projects, where they are: each is indexed, or refused for a reason that names what is wrong.
+#[test]
+fn titles_of_others() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/media/hls");
+    let mut folders = vec![root];
+    while let Some(folder) = folders.pop() {
+        let mut storage = Storage::default();
+        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let name = path.file_name().unwrap().to_string_lossy().into_owned();
+                storage.0.insert(name, fs::read(&path).unwrap().into());
+            }
+        }
+        let playlists: Vec<String> = storage.0.keys().filter(|k| k.ends_with(".m3u8")).cloned().collect();
+        for playlist in playlists {
+            // Media playlists stand behind a variant of their own.
+            let media = storage.text_lossy(&playlist).contains("#EXTINF");
+            let main = if media {
+                storage.with("main", format!("#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\n{playlist}\n"))
+            } else {
+                storage.with("main", storage.0[&playlist].to_vec())
+            };
+            let indexed = drive::ingest_playlist("main", |path| main.0.get(path).map(|bytes| (bytes.clone(), None)));
+            match indexed {
+                Ok(indexed) => {
+                    println!(
+                        "{} {playlist}: {} ms {:?}",
+                        folder.file_name().unwrap().to_string_lossy(),
+                        indexed.duration_ms,
+                        indexed.warnings
+                    );
+                    for t in &indexed.tracks {
+                        println!(
+                            "    {} {} {} {:?} {:?} samples {}",
+                            t.name, t.codec, t.average_bitrate, t.language, t.label, t.samples
+                        );
+                    }
+                }
+                Err(error) => {
+                    println!("{} {playlist}: {error}", folder.file_name().unwrap().to_string_lossy());
+                    assert_ne!(error.kind(), packager::ErrorKind::Internal, "{error}");
+                }
+            }
         }
     }
 }

@@ -4,6 +4,7 @@ use core::ops::Range;
 
 use super::cmaf::Fragments;
 use super::stream::Stream;
+use super::tags::Tag;
 use super::text::Subtitles;
 use super::ts::Packets;
 use crate::error::{Error, Result};
@@ -152,6 +153,15 @@ impl Content {
             Self::Unknown | Self::Subtitles(_) => Vec::new(),
             Self::Fragments(fragments) => core::mem::take(&mut fragments.streams),
             Self::Packets(packets) => core::mem::take(&mut packets.streams),
+        }
+    }
+
+    /// The timed ID3 tags, to be kept.
+    pub fn take_tags(&mut self) -> Vec<Tag> {
+        match self {
+            Self::Unknown | Self::Subtitles(_) => Vec::new(),
+            Self::Fragments(fragments) => core::mem::take(&mut fragments.tags),
+            Self::Packets(packets) => core::mem::take(&mut packets.tags),
         }
     }
 

@@ -4,6 +4,7 @@ use super::stream::{PartId, Stream};
 use crate::limits;
 use crate::media::sample::Sample;
 use crate::media::time::{Instant, rescale};
+use crate::mp4::movie::Handler;
 
 /// Ticks of a transport stream's clock after which it starts anew, at 90 kHz.
 const WRAP: i64 = 1 << 33;
@@ -34,6 +35,7 @@ pub struct Timeline {
 impl Timeline {
     /// Reads it off the streams: the first one of video, else the first one, is the reference.
     pub fn new(streams: &[&Stream]) -> Self {
+        let streams: Vec<&Stream> = streams.iter().copied().filter(|s| s.media.handler != Handler::Text).collect();
         let Some(reference) = streams.iter().find(|s| s.is_video()).or(streams.first()) else { return Self::default() };
         let timescale = reference.media.timescale;
         let mut shifts: Vec<Shift> = Vec::new();
