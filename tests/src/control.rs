@@ -266,9 +266,15 @@ impl Control {
 
     /// Makes a file part of the media storage; its path there.
     pub fn store(&self, file: &Path) -> String {
+        self.store_in(file, "")
+    }
+
+    /// Makes a file part of a folder of the media storage; its name.
+    pub fn store_in(&self, file: &Path, folder: &str) -> String {
         let name = file.file_name().expect("a file name").to_string_lossy().into_owned();
         let bytes = fs::read(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-        fs::write(self.media.join(&name), bytes).expect("a stored file");
+        fs::create_dir_all(self.media.join(folder)).expect("a folder");
+        fs::write(self.media.join(folder).join(&name), bytes).expect("a stored file");
         name
     }
 

@@ -5,10 +5,12 @@
 
 pub mod control;
 pub mod ffmpeg;
+pub mod fmp4;
 pub mod http;
 pub mod media;
 pub mod mpd;
 pub mod playlist;
+pub mod source;
 pub mod title;
 pub mod tools;
 pub mod ts;

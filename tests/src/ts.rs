@@ -1,6 +1,7 @@
 //! A checker of transport streams, packet by packet, written from ISO/IEC 13818-1 and RFC 8216 3.2. It knows nothing of how
 //! ours are made, and takes ffmpeg's as well.
 
+pub mod shift;
 mod unit;
 
 use std::collections::BTreeMap;

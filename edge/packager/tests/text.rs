@@ -230,7 +230,7 @@ fn real_files_are_read_or_refused_with_a_reason() {
     for path in shared() {
         let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
         let in_subs = path.components().any(|c| c.as_os_str() == "subs");
-        if !names.contains(&extension) && !(in_subs && extension.is_empty()) {
+        if !(names.contains(&extension) || in_subs && extension.is_empty()) {
             continue;
         }
         let data = fs::read(&path).unwrap();
@@ -264,8 +264,9 @@ fn any_byte_may_be_wrong() {
         samples.iter().for_each(|sample| seed.extend([&[sample.len() as u8], sample.as_slice()].concat()));
         seed
     };
+    let entry = wvtt::sample_entry(wvtt::Description { header: "STYLE\na", label: "t0" });
     let samples = shaka_samples().into_iter().map(|s| s.2).collect::<Vec<_>>();
-    seeds.push(with_lengths(4, &wvtt::sample_entry("STYLE\na")[8..], &samples));
+    seeds.push(with_lengths(4, &entry[8..], &samples));
     let styled = b"\0\x03abc\0\0\0\x16styl\0\x01\0\0\0\x02\0\x01\x07\x18\xff\xff\xff\xff".to_vec();
     seeds.push(with_lengths(3, &[0; 46], &[styled.clone(), b"\0\0".to_vec(), styled]));
     let parsed = text::parse(&fixture("eng.vtt")).unwrap();

@@ -170,6 +170,11 @@ impl<'a> Bits<'a> {
         self.next
     }
 
+    /// Bits of the input that were read, in plain bytes.
+    pub fn position(&self) -> usize {
+        self.next * 8 - self.left as usize
+    }
+
     /// Whether the cursor stands between two bytes.
     pub fn aligned(&self) -> bool {
         self.left == 0

@@ -105,16 +105,20 @@ pub(super) struct Specific {
 
 /// Reads an AudioSpecificConfig.
 pub(super) fn specific(data: &[u8]) -> Result<Specific> {
-    let mut r = Bits::new(data);
-    let mut object = object_type(&mut r)?;
-    let core_rate = sample_rate(&mut r)?;
+    specific_bits(&mut Bits::new(data), true)
+}
+
+/// Reads an AudioSpecificConfig from bits. `bounded` says that nothing follows it, so what does is its extension.
+pub(super) fn specific_bits(r: &mut Bits<'_>, bounded: bool) -> Result<Specific> {
+    let mut object = object_type(r)?;
+    let core_rate = sample_rate(r)?;
     let channel_configuration = r.bits(4)?;
     let (mut sbr, mut ps, mut output_rate) = (false, false, None);
     let explicit = matches!(object, 5 | 29);
     if explicit {
         (sbr, ps) = (true, object == 29);
-        output_rate = Some(sample_rate(&mut r)?);
-        object = object_type(&mut r)?;
+        output_rate = Some(sample_rate(r)?);
+        object = object_type(r)?;
     }
     let mut frame = 1024;
     let mut channels = match channel_configuration {
@@ -133,7 +137,7 @@ pub(super) fn specific(data: &[u8]) -> Result<Specific> {
         }
         let extension = r.flag()?;
         if channel_configuration == 0 {
-            channels = program_config(&mut r)?;
+            channels = program_config(r)?;
         }
         if object == 6 || object == 20 {
             r.skip(3)?;
@@ -145,7 +149,10 @@ pub(super) fn specific(data: &[u8]) -> Result<Specific> {
             r.flag()?;
         }
         // The extension is optional, and data that only looks like one is common: what cannot be read is not there.
-        if !explicit && let Ok((has_sbr, rate, has_ps)) = sync_extension(&mut r) {
+        if bounded
+            && !explicit
+            && let Ok((has_sbr, rate, has_ps)) = sync_extension(r)
+        {
             (sbr, ps, output_rate) = (has_sbr, has_ps, rate);
         }
     }
@@ -162,6 +169,11 @@ pub(super) fn specific(data: &[u8]) -> Result<Specific> {
 fn object_type(r: &mut Bits<'_>) -> Result<u32> {
     let object = r.bits(5)?;
     Ok(if object == 31 { 32 + r.bits(6)? } else { object })
+}
+
+/// What a `samplingFrequencyIndex` stands for.
+pub(super) fn sample_rate_of(index: u8) -> Option<u32> {
+    SAMPLE_RATES.get(usize::from(index)).copied()
 }
 
 fn sample_rate(r: &mut Bits<'_>) -> Result<u32> {

@@ -21,7 +21,7 @@ pub(super) struct Specific {
     pub joc_complexity: Option<u8>,
 }
 
-fn sample_rate(code: u32) -> Result<u32> {
+pub(super) fn sample_rate(code: u32) -> Result<u32> {
     match code {
         0 => Ok(48_000),
         1 => Ok(44_100),
@@ -30,12 +30,12 @@ fn sample_rate(code: u32) -> Result<u32> {
     }
 }
 
-fn channel_map(acmod: u32, lfe: bool) -> Result<u16> {
+pub(super) fn channel_map(acmod: u32, lfe: bool) -> Result<u16> {
     let mode = MODES.get(acmod as usize).ok_or(Error::Range)?;
     Ok(mode | if lfe { LFE } else { 0 })
 }
 
-fn channels(map: u16) -> u32 {
+pub(super) fn channels(map: u16) -> u32 {
     map.count_ones() + (map & PAIRS).count_ones()
 }
 

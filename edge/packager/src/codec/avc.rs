@@ -10,6 +10,30 @@ const MAX_SPS: usize = 32;
 /// Parameter set identifiers of picture parameter sets are below this.
 const MAX_PPS: usize = 256;
 
+/// Profiles whose sequence parameter sets, and configuration records, say the chroma format and bit depths.
+pub(super) const HIGH_PROFILES: [u8; 13] = [100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135];
+/// `aspect_ratio_idc` 1 to 16 (table E-1).
+const PIXEL_ASPECTS: [(u32, u32); 16] = [
+    (1, 1),
+    (12, 11),
+    (10, 11),
+    (16, 11),
+    (40, 33),
+    (24, 11),
+    (20, 11),
+    (32, 11),
+    (80, 33),
+    (18, 11),
+    (15, 11),
+    (64, 33),
+    (160, 99),
+    (4, 3),
+    (3, 2),
+    (2, 1),
+];
+/// `aspect_ratio_idc` that is followed by the ratio.
+const EXTENDED_SAR: u8 = 255;
+
 /// A sequence parameter set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Sps {
@@ -17,6 +41,9 @@ pub(super) struct Sps {
     pub chroma_format_idc: u32,
     pub separate_colour_plane: bool,
     pub bit_depth: u8,
+    pub bit_depth_chroma: u8,
+    /// `profile_idc`, the constraint flags, `level_idc`.
+    pub profile: [u8; 3],
     pub frame_num_bits: u32,
     pub poc_type: u32,
     pub poc_lsb_bits: u32,
@@ -26,6 +53,8 @@ pub(super) struct Sps {
     pub width: u32,
     pub height: u32,
     pub colour: Option<Colour>,
+    /// Width and height of a sample, when they are said.
+    pub pixel_aspect: Option<(u32, u32)>,
 }
 
 impl Sps {
@@ -34,16 +63,17 @@ impl Sps {
         let mut r = Bits::nal(nal);
         r.byte()?;
         let profile_idc = r.byte()?;
-        r.skip(16)?;
+        let profile = [profile_idc, r.byte()?, r.byte()?];
         let id = r.ue_max(MAX_SPS as u32 - 1)?;
-        let (mut chroma_format_idc, mut separate_colour_plane, mut bit_depth) = (1, false, 8);
-        if matches!(profile_idc, 100 | 110 | 122 | 244 | 44 | 83 | 86 | 118 | 128 | 138 | 139 | 134 | 135) {
+        let (mut chroma_format_idc, mut separate_colour_plane) = (1, false);
+        let (mut bit_depth, mut bit_depth_chroma) = (8, 8);
+        if HIGH_PROFILES.contains(&profile_idc) {
             chroma_format_idc = r.ue_max(3)?;
             if chroma_format_idc == 3 {
                 separate_colour_plane = r.flag()?;
             }
             bit_depth = 8 + r.ue_max(6)? as u8;
-            r.ue_max(6)?;
+            bit_depth_chroma = 8 + r.ue_max(6)? as u8;
             r.flag()?;
             if r.flag()? {
                 for list in 0..if chroma_format_idc == 3 { 12 } else { 8 } {
@@ -87,12 +117,14 @@ impl Sps {
             height = height.checked_sub(top.saturating_add(bottom).saturating_mul(unit_y)).ok_or(Error::Range)?;
         }
         // What follows is optional for slices: a cut-off VUI is no reason to refuse.
-        let colour = vui_colour(&mut r).unwrap_or(None);
+        let Vui { colour, pixel_aspect } = vui(&mut r).unwrap_or_default();
         Ok(Self {
             id,
             chroma_format_idc,
             separate_colour_plane,
             bit_depth,
+            bit_depth_chroma,
+            profile,
             frame_num_bits,
             poc_type,
             poc_lsb_bits,
@@ -102,6 +134,7 @@ impl Sps {
             width,
             height,
             colour,
+            pixel_aspect,
         })
     }
 
@@ -124,18 +157,33 @@ fn skip_scaling_list(r: &mut Bits<'_>, size: u32) -> Result<()> {
     Ok(())
 }
 
-fn vui_colour(r: &mut Bits<'_>) -> Result<Option<Colour>> {
-    if !r.flag()? {
-        return Ok(None);
-    }
-    vui_start(r)
+fn vui(r: &mut Bits<'_>) -> Result<Vui> {
+    if r.flag()? { vui_start(r) } else { Ok(Vui::default()) }
+}
+
+/// What the start of a VUI says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Vui {
+    pub colour: Option<Colour>,
+    pub pixel_aspect: Option<(u32, u32)>,
 }
 
 /// The start of a VUI (clause E.1.1), the same in H.264 and H.265: aspect ratio, overscan and video signal type.
-pub(super) fn vui_start(r: &mut Bits<'_>) -> Result<Option<Colour>> {
-    if r.flag()? && r.byte()? == 255 {
-        r.skip(32)?;
+pub(super) fn vui_start(r: &mut Bits<'_>) -> Result<Vui> {
+    let mut vui = Vui::default();
+    if r.flag()? {
+        let pixel_aspect = match r.byte()? {
+            EXTENDED_SAR => (r.bits(16)?, r.bits(16)?),
+            index => usize::from(index).checked_sub(1).and_then(|i| PIXEL_ASPECTS.get(i)).copied().unwrap_or((0, 0)),
+        };
+        vui.pixel_aspect = Some(pixel_aspect).filter(|(width, height)| *width > 0 && *height > 0);
     }
+    // A signal type that is cut off leaves the rest as it is.
+    vui.colour = signal_type(r).unwrap_or(None);
+    Ok(vui)
+}
+
+fn signal_type(r: &mut Bits<'_>) -> Result<Option<Colour>> {
     if r.flag()? {
         r.flag()?;
     }

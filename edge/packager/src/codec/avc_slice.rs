@@ -88,6 +88,47 @@ pub(super) fn header_bytes(nal: &[u8], sets: &ParameterSets) -> Result<usize> {
     Ok(r.touched())
 }
 
+/// What tells one picture from the next, from the start of its first slice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct PictureId {
+    pub frame_num: u32,
+    /// For a field, whether it is the bottom one.
+    pub bottom_field: Option<bool>,
+    pub idr: bool,
+}
+
+impl PictureId {
+    /// Reads the start of a slice header.
+    pub fn parse(nal: &[u8], sets: &ParameterSets) -> Result<Self> {
+        let mut r = Bits::nal(nal);
+        let idr = r.byte()? & 31 == 5;
+        r.ue()?;
+        r.ue_max(9)?;
+        let (sps, _) = sets.get(r.ue()?).ok_or(Error::Range)?;
+        if sps.separate_colour_plane {
+            r.skip(2)?;
+        }
+        let frame_num = r.bits(sps.frame_num_bits)?;
+        let field = !sps.frame_mbs_only && r.flag()?;
+        let bottom_field = if field { Some(r.flag()?) } else { None };
+        Ok(Self { frame_num, bottom_field, idr })
+    }
+
+    /// Whether this is the second field of the frame whose first field is `first` (clause 3.30: complementary fields).
+    pub fn completes(&self, first: &Self) -> bool {
+        let opposite = matches!((self.bottom_field, first.bottom_field), (Some(a), Some(b)) if a != b);
+        opposite && self.frame_num == first.frame_num && (first.idr || !self.idr)
+    }
+}
+
+/// Whether a slice is of type I or SI.
+pub(super) fn is_intra(nal: &[u8]) -> Result<bool> {
+    let mut r = Bits::nal(nal);
+    r.byte()?;
+    r.ue()?;
+    Ok(matches!(r.ue_max(9)? % 5, 2 | 4))
+}
+
 /// From `colour_plane_id` to `redundant_pic_cnt`.
 fn picture(r: &mut Bits<'_>, sps: &Sps, pps: &Pps, idr: bool) -> Result<()> {
     if sps.separate_colour_plane {

@@ -34,6 +34,8 @@ pub(super) struct Fields {
     pub width: u32,
     pub height: u32,
     pub channels: u32,
+    /// The whole part of `samplerate`.
+    pub sample_rate: u32,
 }
 
 /// A sample entry taken apart.
@@ -72,7 +74,9 @@ impl<'a> Entry<'a> {
             if version == 1 && !box_starts(data, AUDIO_BYTES) {
                 start += QUICKTIME_1_BYTES;
             }
-            u16_at(data, 16).map(|channels| Fields { channels, ..Fields::default() })
+            let read =
+                || Some(Fields { channels: u16_at(data, 16)?, sample_rate: u16_at(data, 24)?, ..Fields::default() });
+            read()
         };
         Self::take_apart(entry, fields, start)
     }

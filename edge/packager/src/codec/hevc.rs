@@ -1,7 +1,7 @@
 //! H.265: the configuration record (ISO/IEC 14496-15 clause 8.3.3) and parameter sets (ITU-T H.265 clause 7.3.2), as far
 //! as slice segment headers and manifests need them.
 
-use super::avc::{nal_16, vui_start};
+use super::avc::{Vui, nal_16, vui_start};
 use super::hevc_rps::{MAX_SHORT_TERM_SETS, ShortTermSet};
 use super::parameter_sets::{self, Picture, Sequence};
 use super::{Colour, Malformed};
@@ -21,6 +21,9 @@ pub(super) struct Sps {
     pub chroma_format_idc: u32,
     pub separate_colour_plane: bool,
     pub bit_depth: u8,
+    pub bit_depth_chroma: u8,
+    pub max_sub_layers: u8,
+    pub temporal_id_nesting: bool,
     pub width: u32,
     pub height: u32,
     pub poc_lsb_bits: u32,
@@ -32,6 +35,8 @@ pub(super) struct Sps {
     pub long_term_used: Vec<bool>,
     pub temporal_mvp: bool,
     pub colour: Option<Colour>,
+    /// Width and height of a sample, when they are said.
+    pub pixel_aspect: Option<(u32, u32)>,
 }
 
 impl Sps {
@@ -40,7 +45,7 @@ impl Sps {
         let mut r = Bits::nal(nal);
         r.skip(16 + 4)?;
         let max_sub_layers_minus1 = r.bits(3)?;
-        r.flag()?;
+        let temporal_id_nesting = r.flag()?;
         let profile_idc = profile_tier_level(&mut r, max_sub_layers_minus1)?;
         let id = r.ue_max(MAX_SPS - 1)?;
         let chroma_format_idc = r.ue_max(3)?;
@@ -55,7 +60,7 @@ impl Sps {
             height = height.checked_sub(top.saturating_add(bottom).saturating_mul(unit_y)).ok_or(Error::Range)?;
         }
         let bit_depth = 8 + r.ue_max(8)? as u8;
-        r.ue_max(8)?;
+        let bit_depth_chroma = 8 + r.ue_max(8)? as u8;
         let poc_lsb_bits = r.ue_max(12)? + 4;
         let layers = if r.flag()? { max_sub_layers_minus1 + 1 } else { 1 };
         for _ in 0..layers {
@@ -95,8 +100,8 @@ impl Sps {
         let temporal_mvp = r.flag()?;
         r.flag()?;
         // What follows is optional for slices: a cut-off VUI is no reason to refuse.
-        let mut colour = || -> Result<Option<Colour>> { if r.flag()? { vui_start(&mut r) } else { Ok(None) } };
-        let colour = colour().unwrap_or(None);
+        let mut vui = || -> Result<Vui> { if r.flag()? { vui_start(&mut r) } else { Ok(Vui::default()) } };
+        let Vui { colour, pixel_aspect } = vui().unwrap_or_default();
         let in_ctbs = |size: u32| (size + (1 << ctb) - 1) >> ctb;
         Ok(Self {
             id,
@@ -104,6 +109,9 @@ impl Sps {
             chroma_format_idc,
             separate_colour_plane,
             bit_depth,
+            bit_depth_chroma,
+            max_sub_layers: max_sub_layers_minus1 as u8 + 1,
+            temporal_id_nesting,
             width,
             height,
             poc_lsb_bits,
@@ -114,6 +122,7 @@ impl Sps {
             long_term_used,
             temporal_mvp,
             colour,
+            pixel_aspect,
         })
     }
 

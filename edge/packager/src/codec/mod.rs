@@ -3,6 +3,8 @@
 
 mod aac;
 mod ac3;
+pub mod ac3_frame;
+pub mod adts;
 mod av1;
 mod av1_frame;
 mod av1_header;
@@ -11,27 +13,35 @@ mod av1_refs;
 mod avc;
 mod avc_slice;
 mod captions;
+pub mod eac3_frame;
 mod entry;
 mod error;
 mod flac;
 mod hevc;
 mod hevc_rps;
 mod hevc_slice;
+pub mod latm;
+pub mod mpeg_audio;
+mod nal;
 mod opus;
 mod parameter_sets;
 mod picture;
 mod rfc6381;
 mod scan;
 mod sound;
+mod video_headers;
 mod vp9;
 mod vp9_frame;
+mod write;
 
 pub use captions::Captions;
 use entry::Entry;
 use error::Malformed;
 pub use error::{Error, ErrorKind};
 pub(crate) use hevc::layer_id;
+pub use nal::{Access, NalCodec, Role};
 pub use scan::{ScanError, Scanner, Subsample};
+pub use video_headers::{HeaderFault, VideoHeaders};
 
 /// Four bytes that name a box or a sample entry.
 pub type FourCc = [u8; 4];
@@ -93,6 +103,8 @@ pub enum Codec {
     Opus,
     /// FLAC.
     Flac,
+    /// MPEG-1 and MPEG-2 audio, layer III.
+    Mp3,
 }
 
 /// What HLS calls VIDEO-RANGE.

@@ -6,6 +6,10 @@ use super::{Audio, Codec, Config, Headers, Media};
 
 /// Samples of an AC-3 frame, and of an E-AC-3 frame of six blocks.
 const AC3_FRAME: u32 = 1536;
+/// Samples of a layer III frame of MPEG-1; at the low rates of MPEG-2 it has half of them.
+const MP3_FRAME: u32 = 1152;
+/// The lowest rate of MPEG-1 audio.
+const MPEG_1_RATE: u32 = 32_000;
 
 fn audio(entry: &Entry<'_>, codec: Codec, codecs: String, audio: Audio) -> Config {
     Config { fourcc: entry.fourcc, codec, codecs, media: Media::Audio(audio), headers: Headers::None }
@@ -16,9 +20,12 @@ pub(super) fn aac(entry: &Entry<'_>) -> Result<Config, Error> {
     let child = entry.need(b"esds")?;
     let descriptor = super::aac::descriptor(child.payload).map_err(|fault| entry.inside(child, fault))?;
     let object_type = descriptor.object_type;
+    if matches!(object_type, 0x69 | 0x6b) && entry.fields.sample_rate > 0 {
+        return Ok(mp3(entry, object_type));
+    }
     if !matches!(object_type, 0x40 | 0x66..=0x68) {
         let name = match object_type {
-            0x69 | 0x6b => " (MPEG-1 or MPEG-2 layer audio, such as MP3)",
+            0x69 | 0x6b => " (MPEG-1 or MPEG-2 layer audio, such as MP3) without a sampling rate",
             0xa9..=0xac => " (DTS)",
             _ => "",
         };
@@ -59,6 +66,30 @@ pub(super) fn aac(entry: &Entry<'_>) -> Result<Config, Error> {
             bit_depth: None,
         },
     ))
+}
+
+/// Layer III of MPEG-1, or of MPEG-2 with its low sampling rates.
+fn mp3(entry: &Entry<'_>, object_type: u8) -> Config {
+    let sample_rate = entry.fields.sample_rate;
+    let channels = entry.fields.channels;
+    audio(
+        entry,
+        Codec::Mp3,
+        format!("mp4a.{object_type:02X}"),
+        Audio {
+            sample_rate,
+            channels,
+            channel_configuration: match channels {
+                c @ 1..=2 => Some(c as u8),
+                _ => None,
+            },
+            channel_map: None,
+            joc_complexity: None,
+            samples_per_frame: Some(if sample_rate < MPEG_1_RATE { MP3_FRAME / 2 } else { MP3_FRAME }),
+            specific_config: None,
+            bit_depth: None,
+        },
+    )
 }
 
 /// `ChannelConfiguration` of ISO/IEC 23001-8 for a map of channel locations.

@@ -31,6 +31,30 @@ pub struct Scanned {
     pub access_units: Vec<u32>,
 }
 
+impl Scanned {
+    /// Forgets the first samples, which turned out not to be presented.
+    pub fn drop_first(&mut self, samples: usize) {
+        let samples = samples.min(self.counts.len());
+        let stretches = self.counts.drain(..samples).map(|c| c as usize).sum::<usize>();
+        self.stretches.drain(..stretches.min(self.stretches.len()));
+        self.access_units.drain(..samples.min(self.access_units.len()));
+    }
+
+    /// Takes over what the scanners of a track gathered over all of its samples.
+    pub fn close(&mut self, scanners: &[Scanner]) {
+        for scanner in scanners {
+            let captions = scanner.captions();
+            self.broken = self.broken.saturating_add(scanner.broken());
+            self.cea608.extend(captions.channels());
+            self.cea708.extend(captions.services());
+        }
+        for numbers in [&mut self.cea608, &mut self.cea708] {
+            numbers.sort_unstable();
+            numbers.dedup();
+        }
+    }
+}
+
 /// The pass over the samples.
 #[derive(Debug)]
 pub struct Scan {
@@ -144,16 +168,8 @@ impl Scan {
 
     /// Ends the current track: what its scanners know now is all there is.
     fn leave(&mut self) {
-        let Some(scanned) = self.scanned.get_mut(self.track) else { return };
-        for scanner in &self.scanners {
-            let captions = scanner.captions();
-            scanned.broken = scanned.broken.saturating_add(scanner.broken());
-            scanned.cea608.extend(captions.channels());
-            scanned.cea708.extend(captions.services());
-        }
-        for numbers in [&mut scanned.cea608, &mut scanned.cea708] {
-            numbers.sort_unstable();
-            numbers.dedup();
+        if let Some(scanned) = self.scanned.get_mut(self.track) {
+            scanned.close(&self.scanners);
         }
     }
 

@@ -86,7 +86,8 @@ impl Gathered {
                         let mut skip = Some(packets.skip);
                         block.locate(packets.range.clone(), |object, range| {
                             let skip = skip.take();
-                            reads.push(Read { object: object.clone(), range, pid: packets.pid, skip });
+                            let samples = if skip.is_some() { packets.samples } else { 0 };
+                            reads.push(Read { object: object.clone(), range, pid: packets.pid, skip, samples });
                         })?;
                     }
                 }
@@ -112,6 +113,6 @@ impl Gathered {
 fn push(reads: &mut Vec<Read>, first: usize, object: &Arc<SourceObject>, range: Range<u64>) {
     match reads.get_mut(first..).and_then(<[Read]>::last_mut) {
         Some(last) if Arc::ptr_eq(&last.object, object) && last.range.end == range.start => last.range.end = range.end,
-        _ => reads.push(Read { object: object.clone(), range, pid: 0, skip: None }),
+        _ => reads.push(Read { object: object.clone(), range, pid: 0, skip: None, samples: 0 }),
     }
 }

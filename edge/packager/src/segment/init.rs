@@ -150,7 +150,8 @@ fn media(out: &mut Vec<u8>, track: &Track, hevc: HevcEntry, description: u32) {
                 if let Media::Text(Text { format: TextFormat::Webvtt { header }, .. }) = &track.media {
                     // Cues are stored in the index, without a sample entry.
                     b.u32(1);
-                    b.extend_from_slice(&wvtt::sample_entry(header));
+                    let label = &track.name.to_string();
+                    b.extend_from_slice(&wvtt::sample_entry(wvtt::Description { header, label }));
                     return;
                 }
                 // Fragments that are passed on as stored count the sample entries as their source does.

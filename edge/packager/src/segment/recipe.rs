@@ -47,6 +47,8 @@ pub struct Read {
     pub pid: u16,
     /// With a transport stream: bytes of the elementary stream to pass over. `None`: it goes on with the read before.
     pub skip: Option<u32>,
+    /// With a transport stream: how many samples are in it and the reads that go on with it.
+    pub samples: u32,
 }
 
 /// A stretch of the output that is made from reads of its own.

@@ -29,9 +29,19 @@ const DURATION: u32 = 0x100;
 const SIZE: u32 = 0x200;
 const BOX_HEADER: usize = 8;
 
+/// What a sample entry says.
+#[derive(Clone, Copy, Debug)]
+pub struct Description<'a> {
+    /// STYLE and REGION blocks.
+    pub header: &'a str,
+    /// Identifies the source of the cues among the tracks of a presentation.
+    pub label: &'a str,
+}
+
 /// The `wvtt` sample entry, a whole box.
-pub fn sample_entry(header: &str) -> Vec<u8> {
-    let mut out = Vec::with_capacity(64 + header.len());
+pub fn sample_entry(description: Description<'_>) -> Vec<u8> {
+    let Description { header, label } = description;
+    let mut out = Vec::with_capacity(64 + header.len() + label.len());
     out.boxed(b"wvtt", |b| {
         b.extend_from_slice(&[0, 0, 0, 0, 0, 0, 0, 1]);
         b.boxed(b"vttC", |b| {
@@ -42,6 +52,8 @@ pub fn sample_entry(header: &str) -> Vec<u8> {
                 b.push(b'\n');
             }
         });
+        // Only recommended, but there are readers that do without the track when it is missing.
+        b.boxed(b"vlab", |b| b.extend_from_slice(label.as_bytes()));
     });
     out
 }
@@ -225,7 +237,7 @@ mod tests {
     #[test]
     fn the_sample_entry_holds_the_header() {
         for header in ["", "STYLE\n::cue {}\n\nREGION\nid:a"] {
-            let entry = sample_entry(header);
+            let entry = sample_entry(Description { header, label: "t0" });
             assert_eq!(entry.len(), u32::from_be_bytes(entry[..4].try_into().unwrap()) as usize);
             let read = Entry::read(*b"wvtt", &entry[8..]).unwrap();
             assert_eq!(read, Entry::Wvtt(text::wvtt::Entry { header: header.into() }));

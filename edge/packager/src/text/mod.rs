@@ -1,6 +1,6 @@
 //! Timed text: files and samples of several formats become WebVTT cues in milliseconds of the presentation.
 //!
-//! [`parse`] reads side files and the segments of a playlist (WebVTT, SubRip); [`Entry`] and [`SampleReader`] read text
+//! [`parse`] reads side files and the segments of a playlist (WebVTT, SubRip); [`Entry`] and [`TrackReader`] read text
 //! tracks of MP4 files (`wvtt`, `tx3g`; `stpp` passes through as it is). [`merge`] makes one track of many segments.
 
 mod cue;
@@ -13,6 +13,7 @@ mod sample;
 pub mod srt;
 pub mod stpp;
 pub mod time;
+mod track;
 pub mod tx3g;
 pub mod webvtt;
 pub mod wvtt;
@@ -24,6 +25,7 @@ pub use map::{Placement, TimestampMap};
 pub(crate) use markup::has_timestamps;
 pub use merge::merge;
 pub use sample::{Sample, SampleReader};
+pub use track::{StoredSample, TrackReader};
 
 use crate::error::{Error, Result};
 
@@ -53,6 +55,20 @@ pub fn parse(data: &[u8]) -> Result<Document> {
         Some(line) => format!("neither WebVTT (a first line WEBVTT) nor SubRip: the file begins with {line}"),
         None => "the file is empty, not WebVTT or SubRip".to_owned(),
     }))
+}
+
+/// Whether a file that begins with these bytes is a text file, and not media in boxes or packets.
+pub fn is_text_file(start: &[u8]) -> bool {
+    const LOOKED_AT: usize = 256;
+    let start = start.get(..LOOKED_AT.min(start.len())).unwrap_or_default();
+    // A byte order mark of UTF-16, or the zero bytes of Latin letters in it.
+    match start {
+        [0xfe, 0xff, ..] | [0xff, 0xfe, ..] => return true,
+        [0, letter, 0, ..] | [letter, 0, _, 0, ..] if letter.is_ascii_alphanumeric() => return true,
+        _ => {}
+    }
+    // Boxes, packets and frames all have bytes that no text has, by their second field at the latest.
+    !start.is_empty() && start.iter().all(|byte| *byte >= b' ' || matches!(byte, b'\t' | b'\n' | b'\r' | 0x0c))
 }
 
 /// The first line that is not blank, quoted for a message.
@@ -102,6 +118,26 @@ mod tests {
             let error = parse(data).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Unsupported);
             assert!(error.message().contains(name), "{error}");
+        }
+    }
+
+    #[test]
+    fn text_files_are_told_from_media() {
+        for text in [
+            &b"WEBVTT\n\n"[..],
+            b"\xef\xbb\xbf1\r\n",
+            b"\xff\xfeW\0",
+            b"\x001\0\n",
+            b"<?xml",
+            b"[Script Info]",
+            b"\xe9t\xe9",
+        ] {
+            assert!(is_text_file(text), "{}", text.escape_ascii());
+        }
+        for media in
+            [&b""[..], b"\0\0\0\x18ftypisom", b"\0\0\0\x01mdat", b"G@\0\x10\0", b"ID3\x04\0", b"\xff\xf1P\x80\x02"]
+        {
+            assert!(!is_text_file(media), "{}", media.escape_ascii());
         }
     }
 

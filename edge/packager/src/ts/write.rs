@@ -3,10 +3,9 @@
 //! Every length is known before a packet is begun, so a PES packet takes its bytes piece by piece and nothing is gathered
 //! beforehand.
 
-/// Bytes of a packet (ISO/IEC 13818-1, 2.4.3.2).
-pub const PACKET_BYTES: usize = 188;
-/// First byte of a packet.
-const SYNC_BYTE: u8 = 0x47;
+pub use super::PACKET_BYTES;
+use super::SYNC_BYTE;
+
 /// Bytes of a packet after its header.
 const BODY_BYTES: usize = PACKET_BYTES - 4;
 /// Bytes of an adaptation field that holds a PCR: its length, its flags and 6 bytes.

@@ -10,11 +10,13 @@ use bytes::Bytes;
 use packager::ErrorKind;
 use packager::config::{
     Asset, HlsVersion, IndexObject, ManifestExtension, PackageType, PackagingConfiguration, SourceObject,
-    StreamSelection, TextFormat,
+    StreamSelection, TextFormat, is_storage_path,
 };
 use packager::index::Head;
+use packager::ingest::hls::{Answer, HlsStep, PlaylistIndexer, Read};
 use packager::ingest::{Description, IndexedAsset, Indexer, IngestStep, SourceFile};
 use packager::job::{Documents, Job, Step};
+use packager::m3u8::{Media, Multivariant};
 use packager::make::{Maker, Progress};
 use packager::media::segmenter;
 use packager::response::{Part, Response};
@@ -126,6 +128,25 @@ pub fn route(data: &[u8]) {
     }
 }
 
+/// Bytes as a playlist of either kind: whatever is read lies below the storage root and within every limit.
+pub fn playlist(data: &[u8]) {
+    if let Ok(playlist) = Multivariant::read("a/b/main.m3u8", data) {
+        let renditions = playlist.renditions.iter().filter_map(|r| r.path.as_ref());
+        for path in playlist.variants.iter().map(|v| &v.path).chain(renditions) {
+            assert!(is_storage_path(path), "{path:?}");
+        }
+    }
+    if let Ok(playlist) = Media::read("a/b/media.m3u8", data) {
+        assert!(!playlist.segments.is_empty());
+        let maps = playlist.maps.iter().map(|m| (&m.path, &m.range));
+        for (path, range) in playlist.segments.iter().map(|s| (&s.path, &s.range)).chain(maps) {
+            assert!(is_storage_path(path), "{path:?}");
+            assert!(range.as_ref().is_none_or(|r| r.start < r.end), "{range:?}");
+        }
+        assert!(playlist.segments.iter().all(|s| s.map.is_none_or(|m| m < playlist.maps.len())));
+    }
+}
+
 /// A path, a newline, and an index that answers every fetch: no answer may panic, whatever the index holds.
 pub fn job(data: &[u8]) {
     let Some(at) = data.iter().position(|b| *b == b'\n') else { return };
@@ -162,6 +183,41 @@ pub fn ingest(files: &[&[u8]]) -> Option<IndexedAsset> {
             IngestStep::Done(indexed) => return Some(indexed),
         }
         assert!((0.0..=1.0).contains(&indexer.progress()));
+    }
+    panic!("the indexer does not come to an end");
+}
+
+/// Runs an indexer of a playlist over objects in memory, with `read` as the storage. Reads are answered in an order that
+/// is not that of asking.
+pub fn ingest_playlist(
+    path: &str,
+    read: impl Fn(&str) -> Option<(Bytes, Option<String>)>,
+) -> packager::Result<IndexedAsset> {
+    let mut indexer = PlaylistIndexer::new(path.into())?;
+    let mut waiting: Vec<Read> = Vec::new();
+    for _ in 0..1_000_000 {
+        match indexer.step()? {
+            HlsStep::Read(reads) => waiting.extend(reads),
+            HlsStep::Done(indexed) => {
+                assert!(waiting.is_empty(), "all reads were waited for");
+                assert_eq!(indexer.progress().fraction, 1.0);
+                return Ok(indexed);
+            }
+        }
+        let read_next = waiting.pop().expect("something is asked for, or all is done");
+        let answer = match read(&read_next.path) {
+            None => Answer::NotFound,
+            Some((_, etag)) if read_next.etag.is_some() && read_next.etag != etag => Answer::Changed,
+            Some((object, etag)) => {
+                assert!(read_next.bytes > 0, "{read_next:?}");
+                let end = object.len().min((read_next.start + read_next.bytes) as usize);
+                let bytes = object.slice((read_next.start as usize).min(end)..end);
+                Answer::Object { bytes, object_bytes: object.len() as u64, etag }
+            }
+        };
+        indexer.supply(read_next.id, answer)?;
+        let progress = indexer.progress();
+        assert!((0.0..=1.0).contains(&progress.fraction) && progress.segments_done <= progress.segments_total);
     }
     panic!("the indexer does not come to an end");
 }

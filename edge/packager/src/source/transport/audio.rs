@@ -1,0 +1,365 @@
+//! Frames of sound and ID3 tags are found in an elementary stream.
+
+use std::collections::VecDeque;
+
+use super::depacketizer::Data;
+use super::places::Places;
+use super::reader::Context;
+use super::units::{self, Fault, Unit};
+use super::{EsCodec, EsConfig, Frame, Place, Stamp};
+use crate::bytes::bits;
+use crate::codec::{ac3_frame, adts, eac3_frame, latm, mpeg_audio};
+use crate::error::Result;
+use crate::limits::MAX_SAMPLE_ENTRIES;
+
+/// Bytes that are done with are removed when there are this many, and more than of those that are not.
+const COMPACT_BYTES: usize = 64 << 10;
+/// Payload of a packet, to estimate what was lost.
+const PAYLOAD_BYTES: u64 = 184;
+
+/// One elementary stream.
+#[derive(Clone, Debug)]
+pub(super) struct Audio {
+    codec: EsCodec,
+    data: Vec<u8>,
+    /// Position of `data` in the elementary stream.
+    base: u64,
+    /// What has been looked at.
+    at: usize,
+    places: Places,
+    stamps: VecDeque<Stamp>,
+    /// The last frame ended where `at` is.
+    synced: bool,
+    /// Of the last frame.
+    identity: Option<u64>,
+    /// What tells configurations apart, in the order of the stream's list.
+    keys: Vec<Vec<u8>>,
+    config: Option<usize>,
+    anchor: Option<Stamp>,
+    offset_samples: u32,
+    /// Bytes that went by since the last frame.
+    lost: u64,
+    last_bytes: u64,
+    last_samples: u32,
+    run: u32,
+    /// The next frame does not follow the last one.
+    broken: bool,
+    neutral: Vec<u8>,
+}
+
+/// What becomes of a frame.
+enum Configured {
+    Use(usize),
+    /// It cannot be used.
+    Drop(&'static str),
+    /// The whole stream is not handled.
+    LeaveOut(String),
+}
+
+impl Audio {
+    pub fn new(codec: EsCodec) -> Self {
+        Self {
+            codec,
+            data: Vec::new(),
+            base: 0,
+            at: 0,
+            places: Places::default(),
+            stamps: VecDeque::new(),
+            synced: false,
+            identity: None,
+            keys: Vec::new(),
+            config: None,
+            anchor: None,
+            offset_samples: 0,
+            lost: 0,
+            last_bytes: 0,
+            last_samples: 0,
+            run: 0,
+            broken: false,
+            neutral: Vec::new(),
+        }
+    }
+
+    fn position(&self) -> u64 {
+        self.base + self.at as u64
+    }
+
+    /// A PES packet with times begins.
+    pub fn stamp(&mut self, pts: u64, dts: u64) {
+        let at = self.base + self.data.len() as u64;
+        if self.stamps.back().is_some_and(|s| s.at == at) {
+            self.stamps.pop_back();
+        }
+        self.stamps.push_back(Stamp { at, pts, dts });
+    }
+
+    /// Bytes of the stream.
+    pub fn data(&mut self, data: &Data<'_>, cx: &mut Context<'_, impl FnMut(Frame<'_>)>) -> Result<()> {
+        if cx.info.left_out.is_some() {
+            return Ok(());
+        }
+        if self.at >= COMPACT_BYTES && self.at > self.data.len() - self.at {
+            self.data.drain(..self.at);
+            self.base += self.at as u64;
+            self.at = 0;
+        }
+        self.places.push(self.base + self.data.len() as u64, data)?;
+        self.data.extend_from_slice(data.bytes);
+        self.carve(false, cx)
+    }
+
+    /// `packets` are missing before what comes next, or something that is not known.
+    pub fn gap(&mut self, packets: u8, cx: &mut Context<'_, impl FnMut(Frame<'_>)>) -> Result<()> {
+        self.carve(true, cx)?;
+        self.skip(self.data.len() - self.at);
+        self.lost += u64::from(packets) * PAYLOAD_BYTES;
+        self.synced = false;
+        self.broken = true;
+        Ok(())
+    }
+
+    /// What comes next has nothing to do with what was before.
+    pub fn reset(&mut self, cx: &mut Context<'_, impl FnMut(Frame<'_>)>) -> Result<()> {
+        self.gap(0, cx)?;
+        self.stamps.clear();
+        (self.anchor, self.lost) = (None, 0);
+        Ok(())
+    }
+
+    fn skip(&mut self, bytes: usize) {
+        self.at += bytes;
+        if self.codec.is_audio() {
+            self.lost += bytes as u64;
+        }
+        self.broken |= bytes > 0;
+        let position = self.position();
+        while self.stamps.get(1).is_some_and(|next| next.at <= position) {
+            self.stamps.pop_front();
+        }
+        self.places.trim(position);
+    }
+
+    /// A frame that should be here is not, or is damaged.
+    fn lose(&mut self, cx: &mut Context<'_, impl FnMut(Frame<'_>)>) {
+        if core::mem::take(&mut self.synced) {
+            cx.warn("a frame of sound that is damaged was left out");
+        }
+        self.skip(1);
+    }
+
+    /// Finds frames; `end` says that nothing follows.
+    fn carve(&mut self, end: bool, cx: &mut Context<'_, impl FnMut(Frame<'_>)>) -> Result<()> {
+        while cx.info.left_out.is_none() {
+            let data = self.data.get(self.at..).unwrap_or_default();
+            if data.is_empty() {
+                break;
+            }
+            if !self.synced && !units::may_begin(self.codec, data) {
+                let next = (1..data.len()).find(|at| units::may_begin(self.codec, data.get(*at..).unwrap_or_default()));
+                let bytes = next.unwrap_or(data.len());
+                self.skip(bytes);
+                continue;
+            }
+            let unit = match units::unit(self.codec, data, end) {
+                Ok(unit) => unit,
+                Err(bits::Error::End) if !end => break,
+                Err(_) => {
+                    self.lose(cx);
+                    continue;
+                }
+            };
+            if unit.bytes > data.len() {
+                match (end, self.synced) {
+                    (false, _) => break,
+                    // What there is of the frame is not searched for others.
+                    (true, true) => {
+                        self.lose(cx);
+                        self.skip(self.data.len() - self.at);
+                    }
+                    (true, false) => self.lose(cx),
+                }
+                continue;
+            }
+            match self.believe(&unit, end) {
+                Some(true) => self.accept(&unit, cx)?,
+                Some(false) => self.lose(cx),
+                None => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether what looks like a frame is one; None when that is not known yet.
+    fn believe(&self, unit: &Unit, end: bool) -> Option<bool> {
+        // These have been seen up to the frame after them, or say plainly what they are.
+        if matches!(self.codec, EsCodec::Eac3 | EsCodec::Id3) {
+            return Some(true);
+        }
+        let first = self.position();
+        let inside = first + 1..first + unit.bytes as u64;
+        let same = self.identity == Some(unit.identity);
+        let begins_pes = self.stamps.iter().any(|s| s.at == first);
+        let straddles = self.stamps.iter().any(|s| inside.contains(&s.at));
+        if (self.synced || begins_pes) && same && !straddles {
+            return Some(true);
+        }
+        let rest = self.data.get(self.at + unit.bytes..).unwrap_or_default();
+        match units::unit(self.codec, rest, end) {
+            Ok(next) => Some(next.identity == unit.identity),
+            Err(bits::Error::End) if !end => None,
+            Err(bits::Error::End) => Some(self.identity.is_none_or(|known| known == unit.identity)),
+            Err(bits::Error::Range) => Some(false),
+        }
+    }
+
+    fn accept(&mut self, unit: &Unit, cx: &mut Context<'_, impl FnMut(Frame<'_>)>) -> Result<()> {
+        let first = self.position();
+        let end = first + unit.bytes as u64;
+        let mut own = None;
+        while let Some(stamp) = self.stamps.front().copied().filter(|s| s.at <= first) {
+            self.stamps.pop_front();
+            own = Some(stamp);
+        }
+        if let Some(stamp) = own {
+            self.anchor = Some(stamp);
+            self.offset_samples = 0;
+        } else if self.lost > 0 && self.last_bytes > 0 {
+            let frames = (self.lost + self.last_bytes / 2) / self.last_bytes;
+            let samples = frames.saturating_mul(self.last_samples.into()).min(u32::MAX.into()) as u32;
+            self.offset_samples = self.offset_samples.saturating_add(samples);
+        }
+        self.broken |= self.lost > 0;
+        (self.lost, self.synced) = (0, true);
+        let bytes = self.data.get(self.at..self.at + unit.bytes).unwrap_or_default();
+        let configured =
+            configure(self.codec, bytes, self.identity == Some(unit.identity), (&mut self.keys, self.config), cx)?;
+        self.identity = Some(unit.identity);
+        let mut dropped = None;
+        let mut samples = 0;
+        match configured {
+            Configured::LeaveOut(why) => {
+                cx.warn(&format!("left out: {why}"));
+                cx.info.left_out = Some(why);
+                return Ok(());
+            }
+            Configured::Drop(why) => dropped = Some(why),
+            Configured::Use(config) => {
+                self.config = Some(config);
+                let audio = cx.info.configs.get(config).and_then(|c| c.config.audio());
+                samples = audio.and_then(|a| a.samples_per_frame).unwrap_or(0);
+            }
+        }
+        self.neutral.clear();
+        if dropped.is_none() {
+            match units::neutral(self.codec, bytes, &mut self.neutral) {
+                Ok(()) => {}
+                Err(Fault::Unsupported(what)) if cx.info.frames == 0 => return Err(cx.unsupported(what)),
+                Err(Fault::Unsupported(what)) => dropped = Some(what),
+                Err(Fault::Broken) => dropped = Some("a frame of sound that is damaged was left out"),
+            }
+        }
+        let place = self.places.find(first, end);
+        match (self.anchor, place) {
+            (Some(anchor), Some(place)) if dropped.is_none() => {
+                self.run += u32::from(core::mem::take(&mut self.broken));
+                cx.give(Frame {
+                    stream: 0,
+                    config: self.config.unwrap_or(0),
+                    pts: anchor.pts,
+                    dts: anchor.dts,
+                    offset_samples: self.offset_samples,
+                    estimated: false,
+                    sync: true,
+                    open: false,
+                    data: &self.neutral,
+                    duration_samples: samples,
+                    place: Place { run: self.run, ..place },
+                });
+            }
+            _ => {
+                cx.warn(dropped.unwrap_or("a frame before the first PES packet with a PTS was left out"));
+                self.broken = true;
+            }
+        }
+        self.offset_samples = self.offset_samples.saturating_add(samples);
+        (self.last_bytes, self.last_samples) = (unit.bytes as u64, samples);
+        self.at += unit.bytes;
+        self.places.trim(self.position());
+        Ok(())
+    }
+}
+
+/// The configuration of a frame. `same` says that its header is like that of the frame before it.
+fn configure(
+    codec: EsCodec,
+    frame: &[u8],
+    same: bool,
+    (keys, current): (&mut Vec<Vec<u8>>, Option<usize>),
+    cx: &mut Context<'_, impl FnMut(Frame<'_>)>,
+) -> Result<Configured> {
+    const BROKEN: &str = "a frame of sound that is damaged was left out";
+    let own_header = matches!(codec, EsCodec::AacAdts | EsCodec::Ac3 | EsCodec::Mp3);
+    if let Some(current) = current.filter(|_| same && own_header) {
+        return Ok(Configured::Use(current));
+    }
+    let refuse = |cx: &Context<'_, _>, what: String| {
+        if cx.info.frames == 0 { Err(cx.unsupported(&what)) } else { Ok(Configured::Drop(BROKEN)) }
+    };
+    let key: Vec<u8> = match codec {
+        EsCodec::AacAdts | EsCodec::Ac3 | EsCodec::Mp3 => {
+            let Ok(unit) = units::unit(codec, frame, true) else { return Ok(Configured::Drop(BROKEN)) };
+            unit.identity.to_be_bytes().into()
+        }
+        EsCodec::Eac3 => eac3_frame::Eac3Unit::identity(frame).to_be_bytes().into(),
+        EsCodec::AacLatm => match latm::element(frame) {
+            Ok(latm::Element { specific: Some(bits), .. }) => {
+                let mut asc = Vec::new();
+                bits.copy(frame, &mut asc);
+                asc
+            }
+            Ok(_) => {
+                let waiting = Configured::Drop("a frame before the first StreamMuxConfig was left out");
+                return Ok(current.map_or(waiting, Configured::Use));
+            }
+            Err(latm::Fault::Unsupported(what)) => return refuse(cx, what.into()),
+            Err(latm::Fault::Broken(_)) => return Ok(Configured::Drop(BROKEN)),
+        },
+        EsCodec::Id3 | EsCodec::Avc | EsCodec::Hevc => return Ok(Configured::Use(0)),
+    };
+    if let Some(known) = keys.iter().position(|k| *k == key) {
+        return Ok(Configured::Use(known));
+    }
+    let entry = match codec {
+        EsCodec::AacAdts => match adts::Header::parse(frame) {
+            Ok(header) if header.channels == 0 => {
+                return refuse(cx, "channel_configuration is 0: channels by a program_config_element".into());
+            }
+            header => header.map(|h| h.sample_entry()),
+        },
+        EsCodec::AacLatm => latm::config(&key).map(|c| c.sample_entry),
+        EsCodec::Ac3 => ac3_frame::Ac3::parse(frame).and_then(|h| h.sample_entry()),
+        EsCodec::Eac3 => eac3_frame::Eac3Unit::parse(frame, true).and_then(|u| u.sample_entry(frame)),
+        EsCodec::Mp3 => match mpeg_audio::Header::parse(frame) {
+            Ok(header) if header.layer != 3 => {
+                return Ok(Configured::LeaveOut(format!("MPEG audio of layer {}; layer III is handled", header.layer)));
+            }
+            header => header.map(|h| h.sample_entry()),
+        },
+        EsCodec::Id3 | EsCodec::Avc | EsCodec::Hevc => return Ok(Configured::Use(0)),
+    };
+    let entry = match entry {
+        Ok(entry) => entry,
+        Err(error) => return refuse(cx, format!("a header {error}")),
+    };
+    if keys.len() >= MAX_SAMPLE_ENTRIES {
+        return Err(cx.limit(&format!("more than {MAX_SAMPLE_ENTRIES} configurations")));
+    }
+    match EsConfig::new(entry, codec) {
+        Ok(config) => {
+            keys.push(key);
+            cx.info.configs.push(config);
+            Ok(Configured::Use(keys.len() - 1))
+        }
+        Err(error) => refuse(cx, error.to_string()),
+    }
+}
