@@ -715,3 +715,42 @@ fn ffmpeg_plays_playlists_of_segments_without_a_complaint() {
         assert!((last.0 - 15.96).abs() < 0.001 && (last.1 - 16.0).abs() < 0.03, "{last:?}");
     }
 }
+
+#[test]
+fn broken_sample_entries_are_refused_or_make_streams_whose_sizes_hold() {
+    let random = &mut Random(11);
+    let names = ["small/h264_aac.mp4", "small/hevc_hev1.mp4", "small/ac3.mp4", "small/eac3_51.mp4", "small/aac_51.mp4"];
+    let mut made = 0;
+    for (handler, good) in names.iter().flat_map(|name| file::sample_entries(name)) {
+        for _ in 0..3_000 {
+            let mut entry = good.clone();
+            for _ in 0..1 + random.below(3) {
+                let at = random.below(entry.len() as u64) as usize;
+                entry[at] = random.below(256) as u8;
+            }
+            if random.below(8) == 0 {
+                entry.truncate(random.below(good.len() as u64) as usize);
+            }
+            let mut program = Program::default();
+            let sample = random_sample(random, 4, true);
+            let mut unit = Unit { size: sample.len() as u32, sync: true, ..Unit::default() };
+            match handler {
+                Handler::Video => program.video = VideoStream::from_sample_entry(&entry).ok(),
+                Handler::Audio => {
+                    let stream = AudioStream::from_sample_entry(&entry).ok();
+                    program.audio = stream.map(|stream| Audio { stream, language: None });
+                }
+            }
+            if let Some(video) = &program.video {
+                unit.size = video.access_unit_bytes(&sample, true);
+            } else if program.audio.is_none() {
+                continue;
+            }
+            let samples = vec![(unit, sample)];
+            let (video, audio) = if program.video.is_some() { (samples, Vec::new()) } else { (Vec::new(), samples) };
+            Title { program, cuts: vec![Cut { span: 0..1, video, audio, id3: Vec::new() }] }.segments(1);
+            made += 1;
+        }
+    }
+    assert!(made > 1_000, "{made}");
+}
