@@ -754,3 +754,33 @@ fn broken_sample_entries_are_refused_or_make_streams_whose_sizes_hold() {
     }
     assert!(made > 1_000, "{made}");
 }
+
+/// Pictures that begin five seconds after the sound, one a second, and end five seconds before it.
+#[test]
+fn the_clock_runs_where_pictures_are_missing() {
+    let stream = VideoStream::from_sample_entry(&avc_entry(4)).unwrap();
+    let sound = AudioStream::from_sample_entry(&aac_entry(&[0x11, 0x90])).unwrap();
+    let sample = nal(4, &[0x65, 1, 2, 3]);
+    let unit = |time, size| Unit { size, dts: time, pts: time, sync: true };
+    let picture = |second: i64| (unit(second * 90_000, stream.access_unit_bytes(&sample, true)), sample.clone());
+    let frames = |seconds: std::ops::Range<i64>| -> Vec<Sample> {
+        let numbers = (seconds.start * 90_000 + 1_919) / 1_920..(seconds.end * 90_000 + 1_919) / 1_920;
+        numbers.map(|n| (unit(n * 1_920, 300), vec![n as u8; 300])).collect()
+    };
+    let cut = |seconds: std::ops::Range<i64>, pictures: std::ops::Range<i64>| Cut {
+        span: seconds.start * 90_000..seconds.end * 90_000,
+        video: pictures.map(picture).collect(),
+        audio: frames(seconds),
+        id3: Vec::new(),
+    };
+    let program =
+        Program { video: Some(stream.clone()), audio: Some(Audio { stream: sound, language: None }), id3: false };
+    let title = Title { program, cuts: vec![cut(0..8, 5..8), cut(8..10, 8..10), cut(10..15, 10..10)] };
+    let mut reader = Reader::default();
+    title.segments(1).iter().for_each(|segment| reader.segment(segment));
+    reader.check_clock();
+    assert_eq!(reader.of(0x100).count(), 5);
+    let (first, last) = (reader.clocks[0].1, reader.clocks.last().unwrap().1);
+    assert!(first == 891_000 && last > 891_000 + 15 * 90_000 - 9_000, "{first} {last}");
+    check_against(&title, &reader, 4);
+}
