@@ -103,6 +103,12 @@ impl ApiError {
         Self::new(StatusCode::PRECONDITION_FAILED, "precondition-failed", "A precondition failed", detail)
     }
 
+    /// 412: the stored object had `before` bytes when it was indexed and has `now`.
+    pub fn object_changed(before: u64, now: u64) -> Self {
+        let detail = format!("the stored object has {now} bytes, and had {before} when it was indexed");
+        Self::new(StatusCode::PRECONDITION_FAILED, "precondition-failed", "A precondition failed", detail)
+    }
+
     /// 413: a body of more than `limit` bytes.
     pub fn too_large(limit: usize) -> Self {
         let detail = format!("the request body may have at most {limit} bytes; send less at once");
@@ -145,6 +151,11 @@ impl ApiError {
     /// HTTP status code.
     pub fn status(&self) -> StatusCode {
         self.status
+    }
+
+    /// What is wrong, for people.
+    pub fn detail(&self) -> &str {
+        &self.detail
     }
 
     /// The same problem with `prefix` before its field, for an item of a batch.

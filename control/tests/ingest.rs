@@ -64,15 +64,18 @@ async fn a_run_that_the_end_of_the_process_interrupted_is_run_again() {
     control.add_playable_after("b").await;
     let mut tx = control.context.db.write().await.unwrap();
     let run = assets::claim(&mut tx).await.unwrap().unwrap();
-    assert!(assets::set_progress(&mut tx, run, 0.5).await.unwrap());
+    let half = assets::Progress { fraction: 0.5, segments: Some((2, 4)) };
+    assert!(assets::set_progress(&mut tx, run, half).await.unwrap());
     tx.commit().await.unwrap();
     let before = control.get("/v1/assets/a").await.json();
     assert_eq!((&before["status"], &before["progress"]), (&json!("PROCESSING"), &json!(0.5)));
+    assert_eq!(before["segments"], json!({"done": 2, "total": 4}));
 
     let control = control.reopen().await;
     assert_eq!(jobs::recover(&control.context).await.unwrap(), 1);
     let queued = control.get("/v1/assets/a").await.json();
     assert_eq!((&queued["status"], &queued["progress"]), (&json!("QUEUED"), &json!(0.0)));
+    assert!(queued.get("segments").is_none(), "{queued}");
     assert_eq!(jobs::recover(&control.context).await.unwrap(), 0);
     assert!(tick(&control.context).await.unwrap());
     assert_eq!(control.get("/v1/assets/a").await.json()["status"], "FAILED");
@@ -102,7 +105,7 @@ async fn a_run_of_older_sources_cannot_finish() {
     tx.commit().await.unwrap();
     control.patch("/v1/assets/a", json!({"sources": [{"path": "new.mp4"}]})).await;
     let mut tx = control.context.db.write().await.unwrap();
-    assert!(!assets::set_progress(&mut tx, run, 0.9).await.unwrap());
+    assert!(!assets::set_progress(&mut tx, run, assets::Progress::default()).await.unwrap());
     assert!(!assets::set_failed(&mut tx, run, "late").await.unwrap());
     let indexed = assets::Indexed { warnings: "[]".into(), duration_ms: 1, tracks: "[]".into() };
     assert!(!assets::set_playable(&mut tx, run, &indexed).await.unwrap());

@@ -3,7 +3,10 @@
 mod common;
 
 use common::Control;
+use control::db::{assets, folders};
 use http::{Method, header};
+use packager::config::{ASSET_HEADER, BYTES_HEADER};
+use packager::limits::MAX_WARNINGS;
 
 const MEDIA: &str = "/origin/v1/media/";
 
@@ -147,4 +150,104 @@ async fn documents_are_those_of_what_exists() {
     assert_eq!(control.delete("/v1/assets/a").await.status, 200);
     control.origin(Method::GET, path, &[]).await.assert_problem(404, None);
     control.origin(Method::GET, &format!("{MEDIA}shows/a%20film.mp4"), &[]).await.assert_problem(404, None);
+}
+
+/// A read of media as an edge sends it.
+async fn read(control: &Control, path: &str, asset: &str, expected: (&str, Option<&str>)) -> u16 {
+    let mut headers = vec![("range", "bytes=0-0"), (ASSET_HEADER, asset), (BYTES_HEADER, expected.0)];
+    headers.extend(expected.1.map(|etag| ("if-match", etag)));
+    control.origin(Method::GET, &format!("{MEDIA}{path}"), &headers).await.status.as_u16()
+}
+
+async fn warnings(control: &Control) -> Vec<String> {
+    let asset = control.get("/v1/assets/a").await.json();
+    asset["warnings"].as_array().unwrap().iter().map(|w| w.as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn an_object_of_another_length_is_not_sent() {
+    let control = control().await;
+    let path = &format!("{MEDIA}shows/a%20film.mp4");
+    for (range, bytes, status) in [
+        ("bytes=1-2", "10", 206),
+        ("bytes=1-2", "11", 412),
+        ("bytes=1-2", "nonsense", 206),
+        // It was longer once.
+        ("bytes=100-200", "1000", 412),
+        ("bytes=100-200", "10", 416),
+    ] {
+        let answer = control.origin(Method::GET, path, &[("range", range), (BYTES_HEADER, bytes)]).await;
+        assert_eq!(answer.status, status, "{range} {bytes}");
+    }
+    assert_eq!(warnings(&control).await, ["a warning"], "nobody said which asset it is for");
+}
+
+#[tokio::test]
+async fn what_edges_find_changed_or_gone_is_a_warning_of_the_asset_until_it_is_ingested_again() {
+    let control = control().await;
+    let path = "shows/a%20film.mp4";
+    // What the last ingest found: see `make_playable`.
+    let expected = ("10", Some("\"tag\""));
+    for (asset, expected) in [
+        ("films/b", expected),
+        ("other/a", expected),
+        ("a", expected),
+        // These edges have an older document.
+        ("films/a", ("9", Some("\"tag\""))),
+        ("films/a", ("10", Some("\"older\""))),
+        ("films/a", ("10", None)),
+    ] {
+        read(&control, path, asset, expected).await;
+        assert_eq!(warnings(&control).await, ["a warning"], "{asset} {expected:?}");
+    }
+    for _ in 0..3 {
+        assert_eq!(read(&control, path, "films/a", expected).await, 412);
+    }
+    let found = warnings(&control).await;
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(found[1].starts_with("shows/a film.mp4: ") && found[1].contains("changed"), "{}", found[1]);
+
+    let asset = control.patch("/v1/assets/a", serde_json::json!({"sources": [{"path": "shows/a film.mp4"}]})).await;
+    assert_eq!(asset.json()["warnings"], serde_json::json!([]));
+    control.make_playable("a").await;
+    std::fs::remove_file(control.directory.path().join("media/shows/a film.mp4")).unwrap();
+    assert_eq!(read(&control, path, "films/a", expected).await, 404);
+    let found = warnings(&control).await;
+    assert!(found[1].starts_with("shows/a film.mp4: ") && found[1].contains("no such object"), "{found:?}");
+}
+
+#[tokio::test]
+async fn objects_of_a_playlist_are_served_from_its_folders_and_their_warnings_are_few() {
+    let control = Control::new().await;
+    control.add_group().await;
+    let body = serde_json::json!({"name": "a", "packaging_group": "films", "source": {"path": "shows/main.m3u8"}});
+    assert_eq!(control.post("/v1/assets", body).await.status, 202);
+    control.make_playable("a").await;
+    let mut tx = control.context.db.write().await.unwrap();
+    let asset = assets::find(&mut tx, "a").await.unwrap().unwrap();
+    for folder in ["shows/v1", "shows/v1", "shows"] {
+        folders::insert(&mut tx, asset.id, folder).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    control.write_media("shows/v1/1.ts", b"0123456789");
+    control.write_media("shows/v1/deep/1.ts", b"0123456789");
+    control.write_media("1.ts", b"0123456789");
+    assert_eq!(read(&control, "shows/v1/1.ts", "films/a", ("10", None)).await, 206);
+    for elsewhere in ["1.ts", "shows/v1/deep/1.ts", "shows/v2/1.ts"] {
+        assert_eq!(read(&control, elsewhere, "films/a", ("10", None)).await, 404);
+    }
+    assert_eq!(warnings(&control).await, ["a warning"]);
+    assert_eq!(read(&control, "shows/v1/1.ts", "films/a", ("11", None)).await, 412);
+    for number in 0..2 * MAX_WARNINGS {
+        assert_eq!(read(&control, &format!("shows/v1/none{number}.ts"), "films/a", ("10", None)).await, 404);
+    }
+    let found = warnings(&control).await;
+    assert_eq!(found.len(), 1 + MAX_WARNINGS);
+    assert!(
+        found.iter().any(|w| w.starts_with("shows/v1/1.ts: ") && w.contains("11") && w.contains("10")),
+        "{found:?}"
+    );
+
+    assert_eq!(control.delete("/v1/assets/a").await.status, 200);
+    assert_eq!(read(&control, "shows/v1/1.ts", "films/a", ("10", None)).await, 404);
 }

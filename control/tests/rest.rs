@@ -159,7 +159,7 @@ async fn wrong_fields_are_named() {
         (groups, json!({"name": "a", "nme": 1}), "/nme"),
         (groups, json!({"name": "a", "a/b~c": 1}), "/a~1b~0c"),
         (configurations, json!({"name": "c"}), "/package_type"),
-        (configurations, configuration("package_type", json!("HLS")), "/package_type"),
+        (configurations, configuration("package_type", json!("TS")), "/package_type"),
         (configurations, configuration("package_type", json!({"CMAF": null})), "/package_type"),
         (configurations, configuration("stream_selection", json!(["ORIGINAL", 1, 2])), "/stream_selection"),
         ("/v1/assets", source(json!(["a.mp4", null, null, null])), "/sources/1"),

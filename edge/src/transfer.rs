@@ -61,7 +61,7 @@ pub enum Opened<B> {
     /// The body of a [`Send::Read`].
     Read(B),
     /// A [`Send::Make`].
-    Make(Making<B>),
+    Make(Box<Making<B>>),
 }
 
 impl<B: Body> Opened<B> {
@@ -81,7 +81,7 @@ impl<B: Body> Opened<B> {
                 }
                 Send::Make { recipe, range } => {
                     let making = Making::open(origin, recipe.clone(), range.clone()).await?;
-                    return Ok(Some(Self::Make(making)));
+                    return Ok(Some(Self::Make(Box::new(making))));
                 }
             }
         }

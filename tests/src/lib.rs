@@ -5,6 +5,7 @@
 
 pub mod control;
 pub mod ffmpeg;
+pub mod fmp4;
 pub mod http;
 pub mod media;
 pub mod mpd;

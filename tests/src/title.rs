@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use m3u8_rs::{AlternativeMediaType, ByteRange, MediaSegment};
 
 use crate::ffmpeg::{self, Reading, Sound};
+use crate::fmp4;
 use crate::http::{Client, resolve};
 use crate::mpd::Mpd;
 use crate::playlist;
@@ -248,11 +249,13 @@ impl Rendition {
                 sound: if adts && sound == Sound::Packets { Sound::WithoutAdts } else { sound },
             };
             let streams = ffmpeg::read(&reading).map_err(|error| format!("{} piece {index}: {error}", self.name))?;
+            let start = if extension == "mp4" { fmp4::first_presentation(&piece.bytes) } else { None };
             for (track, found) in [(&mut content.video, streams.video), (&mut content.audio, streams.audio)] {
                 for stream in found {
+                    let wrong = start.zip(stream.times.first()).map_or(0.0, |(right, first)| right - first);
                     track.pieces.push(track.hashes.len());
                     track.hashes.extend(stream.hashes);
-                    track.times.extend(stream.times.iter().map(|time| time + piece.shift));
+                    track.times.extend(stream.times.iter().map(|time| time + wrong + piece.shift));
                 }
             }
         }

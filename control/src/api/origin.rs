@@ -6,12 +6,14 @@ use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use packager::config::{Body as DocumentBody, Document, is_storage_path};
+use packager::config::{ASSET_HEADER, BYTES_HEADER, Body as DocumentBody, Document, is_storage_path};
+use packager::limits::MAX_WARNINGS;
 
 use super::extract::Names;
 use crate::archive::{Conditions, RangeRequest, Storage, Unopened};
 use crate::context::Context;
-use crate::db::{documents, indexes, sources};
+use crate::db::assets::Status;
+use crate::db::{assets, documents, indexes, source_warnings, sources};
 use crate::error::{ApiError, ApiResult};
 
 /// Routes of the origin; a bearer token is checked before them.
@@ -28,11 +30,51 @@ async fn media(
     method: Method,
     headers: HeaderMap,
 ) -> ApiResult<Response> {
-    // Only what an asset names is served: the token is no key to everything in the storage.
+    // Only what an asset names is served, and what lies beside that for playlists: the token is no key to everything in
+    // the storage.
     if !is_storage_path(&path) || !sources::is_known(&mut *context.db.read().await?, &path).await? {
         return Err(ApiError::not_found("no asset has such a source"));
     }
-    send(&context.media, &path, &method, &headers).await
+    let answer = send(&context.media, &path, &method, &headers).await;
+    if let Err(problem) = &answer
+        && matches!(problem.status(), StatusCode::NOT_FOUND | StatusCode::PRECONDITION_FAILED)
+    {
+        note(&context, &path, &headers, problem.detail()).await?;
+    }
+    answer
+}
+
+/// Notes on the asset that a read was for that a stored object is no longer what was indexed.
+async fn note(context: &Context, path: &str, headers: &HeaderMap, what: &str) -> sqlx::Result<()> {
+    let Some((group, name)) = text(headers, ASSET_HEADER).and_then(|value| value.split_once('/')) else {
+        return Ok(());
+    };
+    let bytes = text(headers, BYTES_HEADER).and_then(|value| value.parse().ok());
+    let Some(bytes) = bytes else { return Ok(()) };
+    let object = sources::Expected { path, bytes, etag: text(headers, header::IF_MATCH.as_str()) };
+    let limit = i64::try_from(MAX_WARNINGS).unwrap_or(i64::MAX);
+    let mut db = context.db.read().await?;
+    let Some(asset) = assets::find(&mut db, name).await? else { return Ok(()) };
+    // An edge that has not heard of the last ingest yet may expect what was there before.
+    if asset.packaging_group != group
+        || asset.status != Status::Playable
+        || !sources::is_expected(&mut db, asset.id, &object).await?
+        || !source_warnings::is_wanted(&mut db, asset.id, path, limit).await?
+    {
+        return Ok(());
+    }
+    drop(db);
+    tracing::warn!(asset = name, path, what, "a source is no longer what was indexed");
+    let warning = format!("{path}: {what}; what needs it cannot be played until the asset is ingested again");
+    let mut tx = context.db.write().await?;
+    if source_warnings::is_wanted(&mut tx, asset.id, path, limit).await? {
+        source_warnings::insert(&mut tx, asset.id, path, &warning).await?;
+    }
+    tx.commit().await
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
 }
 
 async fn index(
@@ -48,11 +90,11 @@ async fn index(
 }
 
 async fn send(storage: &Storage, path: &str, method: &Method, headers: &HeaderMap) -> ApiResult<Response> {
-    let text = |name| headers.get(name).and_then(|v: &HeaderValue| v.to_str().ok());
-    let range = text(header::RANGE).and_then(RangeRequest::parse);
+    let range = text(headers, header::RANGE.as_str()).and_then(RangeRequest::parse);
     let conditions = Conditions {
-        if_match: text(header::IF_MATCH).map(str::to_owned),
-        if_none_match: text(header::IF_NONE_MATCH).map(str::to_owned),
+        if_match: text(headers, header::IF_MATCH.as_str()).map(str::to_owned),
+        if_none_match: text(headers, header::IF_NONE_MATCH.as_str()).map(str::to_owned),
+        bytes: text(headers, BYTES_HEADER).and_then(|value| value.parse().ok()),
     };
     let partial = range.is_some();
     let object = match storage.open_object(path, range, conditions, method == Method::HEAD).await {

@@ -75,6 +75,8 @@ pub struct Conditions {
     pub if_match: Option<String>,
     /// `If-None-Match`.
     pub if_none_match: Option<String>,
+    /// The length that the object has to have; storage without entity tags tells changes only by it.
+    pub bytes: Option<u64>,
 }
 
 /// An object that is about to be sent.
@@ -116,9 +118,10 @@ impl Storage {
         };
         let result = match self.get(path, options).await {
             Ok(result) => result,
-            Err(error) => return Err(self.explain(path, range, error).await),
+            Err(error) => return Err(self.explain(path, range, conditions.bytes, error).await),
         };
         let info = ObjectInfo { bytes: result.meta.size, etag: super::storage::strong(result.meta.e_tag.clone()) };
+        check_length(conditions.bytes, info.bytes)?;
         if head {
             let range = match range {
                 Some(range) => range.within(info.bytes).ok_or_else(|| outside(info.bytes))?,
@@ -144,7 +147,13 @@ impl Storage {
         Ok(OpenedObject { info, range, stream })
     }
 
-    async fn explain(&self, path: &str, range: Option<RangeRequest>, error: object_store::Error) -> Unopened {
+    async fn explain(
+        &self,
+        path: &str,
+        range: Option<RangeRequest>,
+        bytes: Option<u64>,
+        error: object_store::Error,
+    ) -> Unopened {
         use object_store::Error as E;
         match error {
             E::NotFound { .. } | E::InvalidPath { .. } => {
@@ -153,10 +162,19 @@ impl Storage {
             E::Precondition { .. } => Unopened::Problem(ApiError::precondition_failed()),
             E::NotModified { .. } => Unopened::NotModified,
             error => match (range, self.info(path).await) {
-                (Some(range), Ok(info)) if range.within(info.bytes).is_none() => outside(info.bytes),
+                (Some(range), Ok(info)) if range.within(info.bytes).is_none() => {
+                    check_length(bytes, info.bytes).err().unwrap_or_else(|| outside(info.bytes))
+                }
                 _ => Unopened::Problem(ApiError::storage(&error)),
             },
         }
+    }
+}
+
+fn check_length(wanted: Option<u64>, bytes: u64) -> Result<(), Unopened> {
+    match wanted {
+        Some(wanted) if wanted != bytes => Err(Unopened::Problem(ApiError::object_changed(wanted, bytes))),
+        _ => Ok(()),
     }
 }
 

@@ -101,6 +101,44 @@ impl Storage {
         self.store.get_opts(&location(path)?, options).await?.bytes().await
     }
 
+    /// What there is of `range` in an object, with what the storage says about all of it, provided that its tag is still
+    /// `etag`. Nothing when the range begins at its end or after.
+    ///
+    /// # Errors
+    /// As the storage says; `Precondition` when the object has another tag.
+    pub async fn read_some(
+        &self,
+        path: &str,
+        range: Range<u64>,
+        etag: Option<&str>,
+    ) -> object_store::Result<(ObjectInfo, Bytes)> {
+        let start = range.start;
+        let options = GetOptions {
+            range: Some(GetRange::Bounded(range)),
+            if_match: etag.map(str::to_owned),
+            ..GetOptions::default()
+        };
+        match self.store.get_opts(&location(path)?, options).await {
+            Ok(result) => {
+                let info = ObjectInfo { bytes: result.meta.size, etag: strong(result.meta.e_tag.clone()) };
+                Ok((info, result.bytes().await?))
+            }
+            Err(
+                error @ (object_store::Error::NotFound { .. }
+                | object_store::Error::Precondition { .. }
+                | object_store::Error::InvalidPath { .. }),
+            ) => Err(error),
+            // Storage does not tell a range outside of the object from other failures.
+            Err(error) => match self.info(path).await {
+                Ok(info) if info.bytes <= start && (etag.is_none() || info.etag.as_deref() == etag) => {
+                    Ok((info, Bytes::new()))
+                }
+                Err(gone @ object_store::Error::NotFound { .. }) => Err(gone),
+                _ => Err(error),
+            },
+        }
+    }
+
     /// Opens an object with all options, for streaming.
     pub(super) async fn get(&self, path: &str, options: GetOptions) -> object_store::Result<object_store::GetResult> {
         self.store.get_opts(&location(path)?, options).await

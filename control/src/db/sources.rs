@@ -89,15 +89,28 @@ pub async fn is_known(db: &mut SqliteConnection, path: &str) -> sqlx::Result<boo
     .await
 }
 
-/// The same for one asset.
-pub async fn is_of(db: &mut SqliteConnection, asset_id: i64, path: &str) -> sqlx::Result<bool> {
+/// An object as an edge knows it.
+pub struct Expected<'a> {
+    /// Storage path.
+    pub path: &'a str,
+    /// Length when it was indexed.
+    pub bytes: i64,
+    /// Entity tag when it was indexed.
+    pub etag: Option<&'a str>,
+}
+
+/// Whether an asset has this object, and it was so when the asset was indexed last. What the playlists of an asset name
+/// is only known by its folder.
+pub async fn is_expected(db: &mut SqliteConnection, asset_id: i64, object: &Expected<'_>) -> sqlx::Result<bool> {
     sqlx::query_scalar(
-        "SELECT EXISTS (SELECT 1 FROM sources WHERE path = ?2 AND asset_id = ?1)
+        "SELECT EXISTS (SELECT 1 FROM sources WHERE path = ?2 AND asset_id = ?1 AND bytes = ?4 AND etag IS ?5)
          OR EXISTS (SELECT 1 FROM folders WHERE path = ?3 AND asset_id = ?1)",
     )
     .bind(asset_id)
-    .bind(path)
-    .bind(folder(path))
+    .bind(object.path)
+    .bind(folder(object.path))
+    .bind(object.bytes)
+    .bind(object.etag)
     .fetch_one(db)
     .await
 }

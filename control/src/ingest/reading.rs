@@ -11,7 +11,7 @@ use crate::db::assets::{self, Progress, Run};
 use crate::db::sources::Source;
 
 /// Progress is written at most this often.
-const PROGRESS_INTERVAL: Duration = Duration::from_millis(500);
+pub(super) const PROGRESS_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Why an ingest ended without an index.
 #[derive(Debug)]
@@ -118,7 +118,7 @@ pub(super) async fn note(context: &Context, run: Run, progress: Progress) -> sql
 }
 
 /// Runs a piece of the core where it cannot hold up requests, and contains its panics.
-async fn off_thread<T: Send + 'static>(
+pub(super) async fn off_thread<T: Send + 'static>(
     work: impl FnOnce() -> packager::Result<T> + Send + 'static,
 ) -> Result<T, Stopped> {
     match tokio::task::spawn_blocking(work).await {
@@ -145,12 +145,20 @@ fn explain(position: usize, path: &str, error: &object_store::Error) -> String {
         }
         E::Precondition { .. } => changed(position, path),
         E::InvalidPath { .. } => format!("source {position} ({path}): the media storage cannot have such a path"),
+        error => format!("source {position} ({path}): {}", unreadable(path, error)),
+    }
+}
+
+/// A failure that says nothing about whether the object is there.
+pub(super) fn unreadable(path: &str, error: &object_store::Error) -> &'static str {
+    use object_store::Error as E;
+    match error {
         E::PermissionDenied { .. } | E::Unauthenticated { .. } => {
-            format!("source {position} ({path}): the media storage refuses to read it; check its permissions")
+            "the media storage refuses to read it; check its permissions"
         }
         error => {
             tracing::error!(path, %error, "media could not be read");
-            format!("source {position} ({path}): reading it failed; the log of the control plane says why")
+            "reading it failed; the log of the control plane says why"
         }
     }
 }

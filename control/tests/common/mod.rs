@@ -161,10 +161,11 @@ impl Control {
 
     /// See [`Self::add_playable`]; the asset must be the only one that is QUEUED.
     pub async fn make_playable(&self, name: &str) {
-        let index = IndexObject { path: format!("{name}.idx"), bytes: 5, head_bytes: 2, digest: "0".repeat(64) };
-        self.context.indexes.write(&index.path, Bytes::from_static(b"index")).await.unwrap();
         let mut tx = self.context.db.write().await.unwrap();
         let run = assets::claim(&mut tx).await.unwrap().unwrap();
+        let path = if run.generation == 1 { format!("{name}.idx") } else { format!("{name}.{}.idx", run.generation) };
+        let index = IndexObject { path, bytes: 5, head_bytes: 2, digest: "0".repeat(64) };
+        self.context.indexes.write(&index.path, Bytes::from_static(b"index")).await.unwrap();
         let found = Indexed { warnings: "[\"a warning\"]".into(), duration_ms: 1500, tracks: "[]".into() };
         assert!(assets::set_playable(&mut tx, run, &found).await.unwrap());
         indexes::announce(&mut tx, &index.path, clock::now_ms()).await.unwrap();

@@ -8,6 +8,7 @@
 
 use std::error::Error;
 use std::fs;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use packager::config::{
 };
 use packager::ingest::{Description, IndexedAsset, Indexer, IngestStep, SourceFile};
 use packager::job::{Documents, Job, Step};
+use packager::make::{Maker, Progress};
 use packager::response::Part;
 use packager::route::Route;
 use sha2::{Digest, Sha256};
@@ -63,7 +65,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     indexed.tracks.iter().for_each(|t| println!("{}", serde_json::to_string(t).unwrap_or_default()));
     indexed.warnings.iter().for_each(|w| println!("warning: {w}"));
 
-    for package_type in [PackageType::Cmaf, PackageType::Dash] {
+    for package_type in [PackageType::Hls, PackageType::Cmaf, PackageType::Dash] {
         let configuration = PackagingConfiguration {
             name: package_type.as_str().to_lowercase(),
             packaging_group: "g".into(),
@@ -146,17 +148,33 @@ fn get(url: &str, documents: &Documents, index: &[u8], sources: &[fs::File]) -> 
             Step::Done(response) => break response,
         }
     };
+    let read = |object: &SourceObject, range: Range<u64>| -> Result<Vec<u8>, Box<dyn Error>> {
+        let source = documents.asset.sources.iter().position(|s| s == object).ok_or("no such source")?;
+        let mut bytes = vec![0; (range.end - range.start) as usize];
+        sources[source].read_exact_at(&mut bytes, range.start)?;
+        Ok(bytes)
+    };
     let mut body = Vec::new();
     for part in &response.parts {
         match part {
             Part::Bytes(bytes) => body.extend_from_slice(bytes),
-            Part::Source { object, range } => {
-                let source = documents.asset.sources.iter().position(|s| *s == **object).ok_or("no such source")?;
-                let start = body.len();
-                body.resize(start + (range.end - range.start) as usize, 0);
-                sources[source].read_exact_at(&mut body[start..], range.start)?;
+            Part::Source { object, range } => body.extend(read(object, range.clone())?),
+            Part::Made { recipe, range } => {
+                let mut maker = Maker::new(recipe.clone(), range.clone());
+                let mut made = Vec::new();
+                loop {
+                    let progress = maker.step(&mut made)?;
+                    body.append(&mut made);
+                    match progress {
+                        Progress::Ready => {}
+                        Progress::Done => break,
+                        Progress::Need(input) => {
+                            let wanted = maker.inputs()[input].clone();
+                            maker.supply(input, &read(&wanted.object, wanted.range)?)?;
+                        }
+                    }
+                }
             }
-            Part::Made { .. } => return Err("nothing of an MP4 file is made".into()),
         }
     }
     Ok(body)

@@ -9,21 +9,23 @@ use std::sync::Arc;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-use crate::config::{Asset, PackageType, PackagingConfiguration, SourceObject};
+use crate::config::{Asset, PackageType, PackagingConfiguration};
 use crate::error::{Error, Result};
-use crate::index::head::{Media, Storage};
-use crate::index::{Head, Track};
+use crate::index::Track;
+use crate::index::cues::CueReader;
+use crate::index::head::{Media, Text, TextFormat};
 use crate::limits;
-use crate::manifest::hls::Iframe;
 use crate::manifest::{dash, hls};
-use crate::media::presentation::{Presentation, Rendition, bandwidth};
+use crate::media::delivery::Delivery;
+use crate::media::presentation::Rendition;
 use crate::media::segmenter::{self, Segment};
+use crate::prepared::{self, Prepared};
 use crate::response::{CacheClass, FORMAT_VERSION, Part, Response};
-use crate::route::{Resource, Route, TrackFile, TrackName};
-use crate::segment::fmp4::Carrier;
-use crate::segment::gather::Stored;
+use crate::route::{Resource, Route, SegmentFormat, TrackFile, TrackName};
+use crate::segment::gather::{Stored, fragment_data};
 use crate::segment::init::HevcEntry;
-use crate::segment::{fmp4, init};
+use crate::segment::transport::{self, Blocks};
+use crate::segment::{fmp4, init, ts, webvtt, wvtt};
 
 /// The documents that a route needs, found by [`Route::configuration_key`] and [`Route::asset_key`].
 #[derive(Clone, Debug)]
@@ -50,95 +52,6 @@ pub enum Step {
     Fetch(Vec<Fetch>),
     /// The answer.
     Done(Response),
-}
-
-/// What a job learns from the head of an index under one configuration; kept, it spares the next job that work.
-/// It belongs to one pair of asset document and configuration document.
-#[derive(Debug)]
-pub struct Prepared {
-    presentation: Presentation,
-    /// The source files of the asset.
-    sources: Vec<Arc<SourceObject>>,
-}
-
-impl Prepared {
-    /// About how many bytes of memory it holds.
-    pub fn memory(&self) -> usize {
-        self.presentation.memory()
-    }
-
-    fn new(documents: &Documents, tag: u64, head: &[u8]) -> Result<Self> {
-        let index = &documents.asset.index;
-        let head = Head::read(head, index.bytes)?;
-        let sources: Vec<Arc<SourceObject>> = documents.asset.sources.iter().cloned().map(Arc::new).collect();
-        for track in &head.tracks {
-            if let Storage::File(source) = track.storage
-                && usize::from(source) >= sources.len()
-            {
-                let message =
-                    format!("index: track {} is in source {source}, the asset has {}", track.name, sources.len());
-                return Err(Error::bad_source(message));
-            }
-        }
-        let target = documents.configuration.segment_duration_seconds;
-        let segments = segmenter::ladder(&head, target);
-        let renditions = head.tracks.iter().zip(segments);
-        let renditions = renditions.map(|(track, segments)| rendition(&head, track, segments, target)).collect();
-        Ok(Self { presentation: Presentation { tag, target, head, renditions }, sources })
-    }
-
-    /// A track and what the configuration makes of it.
-    fn find(&self, name: TrackName) -> Result<(&Track, &Rendition)> {
-        let presentation = &self.presentation;
-        let mut tracks = presentation.head.tracks.iter().zip(&presentation.renditions);
-        tracks
-            .find(|(track, _)| track.name == name)
-            .ok_or_else(|| Error::not_found(format!("the asset has no track {name}")))
-    }
-
-    /// The first video track, which audio playlists are aligned to.
-    fn reference(&self) -> Option<(&Track, &Rendition)> {
-        let presentation = &self.presentation;
-        presentation.head.tracks.iter().zip(&presentation.renditions).find(|(track, _)| track.is_video())
-    }
-}
-
-/// The timed metadata that segments of `track` carry: those of video do, or of audio when there is no video.
-fn carrier<'a>(head: &'a Head, track: &'a Track) -> Carrier<'a> {
-    let carries = match track.media {
-        Media::Video(_) => true,
-        Media::Audio(_) => !head.tracks.iter().any(Track::is_video),
-        Media::Text(_) | Media::Metadata => false,
-    };
-    let events = head.tracks.iter().find(|t| t.media == Media::Metadata && carries);
-    Carrier { track, events }
-}
-
-fn rendition(head: &Head, track: &Track, segments: Vec<Segment>, target: u32) -> Rendition {
-    let carrier = carrier(head, track);
-    let bytes = segments.iter().map(|segment| fmp4::length(carrier, segment));
-    let (peak_bandwidth, average_bandwidth) = bandwidth(&segments, bytes, track.timescale, target);
-    let mut rendition = Rendition { segments, peak_bandwidth, average_bandwidth, iframe_bandwidth: 0 };
-    if track.is_video() {
-        let frames = iframes(carrier, &rendition.segments);
-        let ends = frames.iter().skip(1).map(|f| f.time).chain([track.end]);
-        let rates = frames.iter().zip(ends).map(|(frame, end)| {
-            let bits = u128::from(frame.range.end - frame.range.start) * 8 * u128::from(track.timescale);
-            // A last group of pictures of a few frames would claim a rate that nobody has to sustain.
-            let ticks = end.saturating_sub(frame.time).max(u64::from(track.timescale) / 2);
-            u64::try_from(bits / u128::from(ticks.max(1))).unwrap_or(u64::MAX)
-        });
-        rendition.iframe_bandwidth = rates.max().unwrap_or(0);
-    }
-    rendition
-}
-
-fn iframes(carrier: Carrier<'_>, segments: &[Segment]) -> Vec<Iframe> {
-    let numbered = (1u32..).zip(segments);
-    let frames = numbered.flat_map(|(number, segment)| {
-        fmp4::iframes(carrier, segment).into_iter().map(move |(time, range)| Iframe { segment: number, time, range })
-    });
-    frames.collect()
 }
 
 /// The state machine of one request.
@@ -202,8 +115,25 @@ impl Job {
         };
         match self.route.resource {
             Resource::Manifest { .. } => self.manifest(&prepared).map(Step::Done),
-            Resource::Tagged { track, file: TrackFile::Segment { number, .. }, .. } => {
-                self.segment(&prepared, track, number)
+            Resource::Tagged { track, file: TrackFile::Segment { number, format }, .. } => {
+                let (track, rendition) = prepared.find(track)?;
+                let delivered = rendition.delivery.format();
+                if delivered != Some(format) {
+                    let message = match delivered {
+                        Some(own) => format!("segments of track {} end in .{}", track.name, own.extension()),
+                        None => format!("track {} has no segments here", track.name),
+                    };
+                    return Err(Error::not_found(message));
+                }
+                self.segment(&prepared, track, rendition, number)
+            }
+            Resource::Tagged { track, file: TrackFile::Text, .. } => {
+                let (track, rendition) = prepared.find(track)?;
+                let (Delivery::WebvttFile, Some(first)) = (rendition.delivery, rendition.segments.first()) else {
+                    return Err(Error::not_found(format!("track {} has no such file", track.name)));
+                };
+                let whole = Segment { fragments: 0..track.fragments.len(), ..first.clone() };
+                self.text(&prepared, track, rendition.delivery, &whole)
             }
             Resource::Tagged { track, file, .. } => self.track_file(&prepared, track, file).map(Step::Done),
         }
@@ -238,60 +168,113 @@ impl Job {
     }
 
     fn manifest(&self, prepared: &Prepared) -> Result<Response> {
-        let selection = &self.documents.configuration.stream_selection;
         let (content_type, text) = match self.documents.configuration.package_type {
-            PackageType::Hls | PackageType::Cmaf => {
-                (hls::CONTENT_TYPE, hls::multivariant(&prepared.presentation, selection)?)
-            }
-            PackageType::Dash => (dash::CONTENT_TYPE, dash::mpd(&prepared.presentation, selection)?),
+            PackageType::Hls | PackageType::Cmaf => (hls::CONTENT_TYPE, hls::multivariant(&prepared.presentation)?),
+            PackageType::Dash => (dash::CONTENT_TYPE, dash::mpd(&prepared.presentation)?),
         };
         Ok(self.respond(content_type, CacheClass::VodManifest, vec![Part::Bytes(text.into())]))
     }
 
     fn track_file(&self, prepared: &Prepared, name: TrackName, file: TrackFile) -> Result<Response> {
         let (track, rendition) = prepared.find(name)?;
+        let head = &prepared.presentation.head;
+        let missing = |what: &str| Err(Error::not_found(format!("track {name} has no {what}")));
         let (content_type, bytes) = match file {
             TrackFile::Playlist => {
                 let reference = if track.is_video() { None } else { prepared.reference() };
-                (hls::CONTENT_TYPE, hls::media(track, rendition, reference).into())
+                (hls::CONTENT_TYPE, hls::media(head, track, rendition, reference).into())
             }
-            TrackFile::IframePlaylist if track.is_video() => (
-                hls::CONTENT_TYPE,
-                hls::iframes(track, &iframes(carrier(&prepared.presentation.head, track), &rendition.segments)).into(),
-            ),
-            TrackFile::IframePlaylist => {
-                return Err(Error::not_found(format!("track {name} is audio: it has no I-frames")));
+            TrackFile::IframePlaylist if track.is_video() => {
+                let frames = prepared::iframes(head, track, rendition);
+                (hls::CONTENT_TYPE, hls::iframes(head, track, rendition, &frames).into())
             }
-            TrackFile::Init(period) => {
+            TrackFile::IframePlaylist => return missing("I-frames"),
+            TrackFile::Init(period) if rendition.delivery.format() == Some(SegmentFormat::Cmaf) => {
                 let hevc = match self.documents.configuration.package_type {
                     PackageType::Hls | PackageType::Cmaf => HevcEntry::Hvc1,
                     PackageType::Dash => HevcEntry::Stored,
                 };
-                let mut periods = segmenter::periods(&prepared.presentation.head);
+                let mut periods = segmenter::periods(head);
                 let cut = (period as usize).checked_sub(1).and_then(|n| periods.nth(n));
                 let cut = cut.ok_or_else(|| Error::not_found(format!("the asset has no period {period}")))?;
-                let description = track.fragments.get(cut).map_or(1, |f| f.description);
-                (media_type(track), init::write(track, hevc, description))
+                (media_type(track), init::write(track, hevc, track.description(cut)))
             }
-            TrackFile::Text | TrackFile::Segment { .. } => return Err(Error::internal("a segment is made elsewhere")),
+            TrackFile::Init(_) => return missing("init segment"),
+            TrackFile::Text | TrackFile::Segment { .. } => return missing("such file"),
         };
         Ok(self.respond(content_type, CacheClass::Immutable, vec![Part::Bytes(bytes)]))
     }
 
-    fn segment(&mut self, prepared: &Prepared, name: TrackName, number: u32) -> Result<Step> {
-        let (track, rendition) = prepared.find(name)?;
+    fn segment(&mut self, prepared: &Prepared, track: &Track, rendition: &Rendition, number: u32) -> Result<Step> {
+        let name = track.name;
         let segment = (number as usize).checked_sub(1).and_then(|n| rendition.segments.get(n));
         let segment = segment.ok_or_else(|| {
             Error::not_found(format!("track {name} has segments 1 to {}, not {number}", rendition.segments.len()))
         })?;
-        let carrier = carrier(&prepared.presentation.head, track);
-        let tracks: Vec<&Track> = [Some(track), carrier.events].into_iter().flatten().collect();
+        if let Delivery::Webvtt | Delivery::Wvtt = rendition.delivery {
+            return self.text(prepared, track, rendition.delivery, segment);
+        }
+        let head = &prepared.presentation.head;
+        let (audio, events) = match rendition.delivery {
+            Delivery::Transport { audio } => {
+                let program = prepared::program(head, track, audio);
+                (program.audio, program.events)
+            }
+            Delivery::Cmaf => (None, prepared::carrier(head, track).events),
+            _ => (None, None),
+        };
+        let tracks: Vec<&Track> = [Some(track), audio, events].into_iter().flatten().collect();
         let Some(blocks) = self.fetch(&tracks, segment)? else { return Ok(self.ask()) };
-        let mut stored =
-            tracks.iter().zip(&blocks).map(|(track, blocks)| Stored { track, blocks, sources: &prepared.sources });
-        let own = stored.next().ok_or_else(|| Error::internal("a segment without a track"))?;
-        let parts = fmp4::write(own, stored.next(), segment)?;
-        Ok(Step::Done(self.respond(media_type(track), CacheClass::Immutable, parts)))
+        let stored = |wanted: &Track| {
+            let at = tracks.iter().position(|t| t.name == wanted.name);
+            let found = at.and_then(|at| tracks.get(at).copied().zip(blocks.get(at)));
+            let found = found.map(|(track, blocks)| Stored { track, blocks, sources: &prepared.sources });
+            found.ok_or_else(|| Error::internal("a segment without its track"))
+        };
+        let own = stored(track)?;
+        let (audio, events) = (audio.map(stored).transpose()?, events.map(stored).transpose()?);
+        let parts = match rendition.delivery {
+            Delivery::Cmaf => fmp4::write(own, events, segment)?,
+            Delivery::Transport { .. } => {
+                vec![transport::write(head, Blocks { video: own, audio, events }, segment, number)?]
+            }
+            Delivery::Packed(_) => vec![transport::write_packed(own, segment)?],
+            Delivery::Webvtt | Delivery::Wvtt | Delivery::WebvttFile | Delivery::Absent => {
+                return Err(Error::internal("a segment in no form"));
+            }
+        };
+        let content_type = content_type(track, rendition.delivery);
+        Ok(Step::Done(self.respond(content_type, CacheClass::Immutable, parts)))
+    }
+
+    /// The cues of a segment in one of their forms.
+    fn text(&mut self, prepared: &Prepared, track: &Track, delivery: Delivery, segment: &Segment) -> Result<Step> {
+        let Some(blocks) = self.fetch(&[track], segment)? else { return Ok(self.ask()) };
+        let stored = Stored { track, blocks: blocks.first().map_or(&[], AsRef::as_ref), sources: &prepared.sources };
+        let mut reader = CueReader::new();
+        for number in segment.fragments.clone() {
+            let at = track.fragments.get(number).map_or(0, |f| f.block_offset);
+            reader.read(fragment_data(stored, segment, number)?, at)?;
+        }
+        let cues = reader.finish();
+        let header = match &track.media {
+            Media::Text(Text { format: TextFormat::Webvtt { header }, .. }) => header.as_str(),
+            _ => "",
+        };
+        let bytes = match delivery {
+            Delivery::Wvtt => {
+                let time = segment.start..segment.end.max(segment.start.saturating_add(1));
+                let sequence = segment.fragments.start as u32 + 1;
+                wvtt::segment(&wvtt::Segment { time, sequence, cues: &cues })?
+            }
+            Delivery::WebvttFile => webvtt::file(header, &cues),
+            // Presentation time 0 of the media segments next to it.
+            _ if self.documents.configuration.package_type == PackageType::Hls => {
+                webvtt::segment(header, &cues, ts::TIME_OFFSET.unsigned_abs())
+            }
+            _ => webvtt::segment(header, &cues, 0),
+        };
+        Ok(Step::Done(self.respond(content_type(track, delivery), CacheClass::Immutable, vec![Part::Bytes(bytes)])))
     }
 
     /// The blocks of these tracks for a segment; `None` when they have to be asked for first.
@@ -346,6 +329,19 @@ fn media_type(track: &Track) -> &'static str {
         Media::Video(_) => "video/mp4",
         Media::Audio(_) => "audio/mp4",
         Media::Text(_) | Media::Metadata => "application/mp4",
+    }
+}
+
+fn content_type(track: &Track, delivery: Delivery) -> &'static str {
+    match delivery.format() {
+        None if delivery == Delivery::WebvttFile => "text/vtt",
+        Some(SegmentFormat::Cmaf) | None => media_type(track),
+        Some(SegmentFormat::Ts) => "video/mp2t",
+        Some(SegmentFormat::Aac) => "audio/aac",
+        Some(SegmentFormat::Ac3) => "audio/ac3",
+        Some(SegmentFormat::Eac3) => "audio/eac3",
+        Some(SegmentFormat::Mp3) => "audio/mpeg",
+        Some(SegmentFormat::Webvtt) => "text/vtt",
     }
 }
 

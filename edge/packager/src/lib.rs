@@ -8,14 +8,18 @@ pub mod index;
 pub mod ingest;
 pub mod job;
 pub mod limits;
+pub mod m3u8;
 pub mod make;
 pub mod manifest;
 pub mod media;
 pub mod mp4;
+mod prepared;
 pub mod response;
 pub mod route;
 pub mod segment;
 pub mod source;
+pub mod text;
 pub mod ts;
 
 pub use error::{Error, ErrorKind, Result};
+pub use prepared::Prepared;

@@ -66,6 +66,45 @@ pub const MAX_SEGMENT_BYTES: u64 = 4 << 30;
 pub const MAX_SEGMENT_EXTENTS: usize = 1 << 14;
 /// A gap in a source up to this size is read and dropped rather than asked for separately.
 pub const MAX_READ_GAP: u64 = 256 << 10;
+/// Caption channels and services that one title can name: four and sixty-three.
+pub const MAX_CAPTION_SERVICES: usize = 67;
+/// Objects of a source that the samples between two cuts may lie in.
+pub const MAX_FRAGMENT_OBJECTS: usize = 1 << 12;
+
+// Playlists as a source.
+
+/// A playlist: ten hours of two-second segments with long names and dates stay below 4 MiB.
+pub const MAX_PLAYLIST_BYTES: usize = 16 << 20;
+/// One line of a playlist: attribute lists with many ids stay below 4 KiB, signed URLs too.
+pub const MAX_PLAYLIST_LINE_BYTES: usize = 64 << 10;
+/// Segments of one media playlist: four days of two-second segments, and room.
+pub const MAX_PLAYLIST_SEGMENTS: usize = 1 << 18;
+/// Variants and renditions that a multivariant playlist lists, redundant ones included.
+pub const MAX_PLAYLIST_ENTRIES: usize = 512;
+/// Initialization sections of one media playlist: one for each discontinuity of a title with many breaks.
+pub const MAX_PLAYLIST_MAPS: usize = 4096;
+/// Segments of one asset over all of its media playlists: they are held in memory while it is indexed.
+pub const MAX_ASSET_SEGMENTS: usize = 1 << 20;
+
+// Text tracks.
+
+/// A subtitle file, or one text segment of a playlist: ten hours of dialogue are below 2 MiB.
+pub const MAX_TEXT_FILE_BYTES: usize = 16 << 20;
+/// Samples of one text track in an MP4 file: each sample repeats all that is shown, so more than a text file.
+pub const MAX_TEXT_TRACK_BYTES: u64 = 64 << 20;
+/// Cues of one text track: one a second for three days.
+pub const MAX_TEXT_CUES: usize = 1 << 18;
+/// Identifier, settings and text of one cue.
+pub const MAX_CUE_BYTES: usize = 64 << 10;
+/// STYLE and REGION blocks stand in every text segment.
+pub const MAX_TEXT_HEADER_BYTES: usize = 32 << 10;
+/// Index blocks of one text track, all of which are read when it is asked for as one file. Cues are repeated in every
+/// cut that they overlap, one a second.
+pub const MAX_TEXT_INDEX_BYTES: usize = MAX_SEGMENT_INDEX_BYTES as usize;
+/// A segment of wvtt samples: every change of what is shown repeats the whole text that is shown.
+pub const MAX_TEXT_SEGMENT_BYTES: usize = 8 << 20;
+/// Cues that are shown at the same moment. People read two or three; effects made of cues use some dozens.
+pub const MAX_SIMULTANEOUS_CUES: usize = 256;
 
 // Transport streams (reading)
 
@@ -77,7 +116,3 @@ pub const MAX_TS_STREAMS: usize = 64;
 pub const MAX_TS_FRAME_PACKETS: usize = 1 << 20;
 /// An ID3 tag in a transport stream; real ones are below 1 KiB, a picture may be inside.
 pub const MAX_ID3_TAG_BYTES: usize = 1 << 20;
-/// Caption channels and services that one title can name: four and sixty-three.
-pub const MAX_CAPTION_SERVICES: usize = 67;
-/// Objects of a source that the samples between two cuts may lie in.
-pub const MAX_FRAGMENT_OBJECTS: usize = 1 << 12;

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::config::SourceObject;
 use crate::limits;
-use crate::make::Recipe;
+use crate::segment::recipe::Recipe;
 
 /// Changes when the same request would give other bytes; part of every entity tag.
 pub const FORMAT_VERSION: u32 = 2;

@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use packager::config::PackageType;
+use packager::config::{ManifestExtension, PackageType};
 use packager::index::Head;
 use packager::media::segmenter;
 use packager::response::Response;
@@ -30,6 +30,25 @@ fn body(response: &Response, files: &[Vec<u8>]) -> Vec<u8> {
     })
 }
 
+fn write_answer(out: &mut String, resource: &Resource, response: &Response, files: &[Vec<u8>]) {
+    let text = matches!(
+        resource,
+        Resource::Manifest { .. } | Resource::Tagged { file: TrackFile::Playlist | TrackFile::IframePlaylist, .. }
+    );
+    let bytes = body(response, files);
+    assert_eq!(bytes.len() as u64, response.len());
+    let written = if text {
+        writeln!(out, "\n== {resource} {}\n{}", response.content_type, String::from_utf8(bytes).unwrap())
+    } else {
+        writeln!(out, "{resource} {} {} bytes {}", response.content_type, bytes.len(), hash(&bytes))
+    };
+    written.unwrap();
+}
+
+fn hash(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
+}
+
 /// Every answer that an asset can give: texts whole, bytes as length and hash.
 fn everything(names: &[&str], seconds: u32) -> String {
     let files: Vec<Vec<u8>> = names.iter().map(|name| media(name)).collect();
@@ -38,14 +57,26 @@ fn everything(names: &[&str], seconds: u32) -> String {
     let head = Head::read(&indexed.index[..indexed.head_bytes as usize], indexed.index.len() as u64)
         .expect("the index is read");
     let sizes: Vec<u64> = files.iter().map(|f| f.len() as u64).collect();
-    let hash = |bytes: &[u8]| Sha256::digest(bytes).iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
     let mut out = String::new();
     writeln!(out, "index: {} bytes, head {} bytes, {}", indexed.index.len(), indexed.head_bytes, hash(&indexed.index))
         .unwrap();
     indexed.tracks.iter().for_each(|t| writeln!(out, "{}", serde_json::to_string(t).unwrap()).unwrap());
     indexed.warnings.iter().for_each(|w| writeln!(out, "warning: {w}").unwrap());
-    for package_type in [PackageType::Cmaf, PackageType::Dash] {
+    for package_type in [PackageType::Hls, PackageType::Cmaf, PackageType::Dash] {
         let documents = drive::documents(package_type, seconds, &indexed.index, indexed.head_bytes, &sizes);
+        if package_type == PackageType::Hls {
+            // Not every codec has a place in a transport stream.
+            let manifest = Resource::Manifest { name: "index".into(), extension: ManifestExtension::M3u8 };
+            match drive::respond(&documents, manifest, &indexed.index) {
+                Ok(_) => {
+                    for (resource, response) in drive::crawl(&documents, &indexed.index) {
+                        write_answer(&mut out, &resource, &response, &files);
+                    }
+                }
+                Err(error) => writeln!(out, "HLS: {error}").unwrap(),
+            }
+            continue;
+        }
         let manifest = Resource::Manifest { name: "index".into(), extension: package_type.manifest_extension() };
         let tag = packager::job::tag(&documents);
         let mut wanted = vec![manifest];
@@ -64,20 +95,8 @@ fn everything(names: &[&str], seconds: u32) -> String {
             );
         }
         for resource in wanted {
-            let text = matches!(
-                resource,
-                Resource::Manifest { .. }
-                    | Resource::Tagged { file: TrackFile::Playlist | TrackFile::IframePlaylist, .. }
-            );
             let response = drive::respond(&documents, resource.clone(), &indexed.index).expect("an answer");
-            let bytes = body(&response, &files);
-            assert_eq!(bytes.len() as u64, response.len());
-            if text {
-                writeln!(out, "\n== {resource} {}\n{}", response.content_type, String::from_utf8(bytes).unwrap())
-                    .unwrap();
-            } else {
-                writeln!(out, "{resource} {} {} bytes {}", response.content_type, bytes.len(), hash(&bytes)).unwrap();
-            }
+            write_answer(&mut out, &resource, &response, &files);
         }
     }
     out

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::executor::block_on;
-use packager::config::{Body as DocumentBody, PUSH_PATH};
+use packager::config::{Body as DocumentBody, PUSH_PATH, SourceObject};
+use packager::index::block::Sample;
+use packager::make::{Program, Read, Recipe, Section, Share, Stream};
 use packager::response::{CacheClass, Part, Response};
 use packager::route::Route;
 
@@ -184,6 +186,46 @@ fn an_origin_that_fails_before_the_first_byte_is_an_error() {
         // The first bytes of this range are ours, and its media is still asked for before the answer begins.
         assert_eq!(get(&edge, SEGMENT, &[("range", "bytes=0-4")]).await.status, 502);
         assert_eq!(get(&edge, SEGMENT, &[("range", "bytes=0-3")]).await.status, 206);
+    });
+}
+
+#[test]
+fn a_made_part_with_an_object_that_changed_is_an_error_that_names_it() {
+    block_on(async {
+        let edge = ready();
+        let object = |path: &str| Arc::new(SourceObject { path: path.into(), bytes: MEDIA_BYTES, etag: None });
+        let read = |path: &str| Read { object: object(path), range: 0..10, pid: 0, skip: None, samples: 0 };
+        let stream = Stream {
+            carriage: None,
+            reads: vec![read("v/1.ts"), read("v/2.ts")],
+            samples: vec![Sample { size: 20, ..Sample::default() }],
+            annex_b: Vec::new(),
+        };
+        let section =
+            Section { start: 0, head: Bytes::from_static(b"head"), shares: vec![Share { samples: 0..1, reads: 0..2 }] };
+        let recipe = Recipe { streams: vec![stream], program: Program::Plain, sections: vec![section], bytes: 24 };
+        let path = SEGMENT.replace("1.m4s", "2.m4s");
+        let response = Response {
+            content_type: "video/mp4",
+            cache: CacheClass::Immutable,
+            etag: ETAG.into(),
+            parts: vec![Part::Made { recipe: Arc::new(recipe), range: 0..24 }],
+        };
+        let key = rendered_key(&Route::parse(&path).unwrap().resource, "configuration/g/c@1 asset/g/a@2");
+        edge.cache.borrow_mut().keep_rendered(&key, &Rc::new(response));
+
+        let answer = get(&edge, &path, &[]).await;
+        assert_eq!((answer.status, answer.header("content-length")), (200, Some("24")));
+        assert_eq!(body(answer).await, [b"head", &media()[..10], &media()[..10]].concat());
+        edge.platform.script(
+            |request| {
+                if request.url.ends_with("/v/2.ts") { Reply::status(412) } else { origin(request) }
+            },
+        );
+        let answer = get(&edge, &path, &[]).await;
+        assert_eq!(answer.status, 502);
+        let detail = detail(answer).await;
+        assert!(detail.contains("v/2.ts: the source changed since it was indexed"), "{detail}");
     });
 }
 

@@ -388,8 +388,8 @@ pub(super) fn record(data: &[u8], in_band: bool) -> Result<Record, Malformed> {
     Ok(record)
 }
 
-/// `nuh_layer_id`.
-pub(super) fn layer_id(nal: &[u8]) -> u8 {
+/// `nuh_layer_id` of a NAL unit.
+pub(crate) fn layer_id(nal: &[u8]) -> u8 {
     match nal {
         [a, b, ..] => ((a & 1) << 5) | (b >> 3),
         _ => 0,

@@ -38,6 +38,7 @@ pub use captions::Captions;
 use entry::Entry;
 use error::Malformed;
 pub use error::{Error, ErrorKind};
+pub(crate) use hevc::layer_id;
 pub use nal::{Access, NalCodec, Role};
 pub use scan::{ScanError, Scanner, Subsample};
 pub use video_headers::{HeaderFault, VideoHeaders};
@@ -63,6 +64,22 @@ pub struct SampleEntry<'a> {
     pub handler: Handler,
     /// What follows the box header: six reserved bytes, data_reference_index, ...
     pub data: &'a [u8],
+}
+
+impl<'a> SampleEntry<'a> {
+    /// Payload of the first child box of this type.
+    pub(crate) fn child(&self, fourcc: &FourCc) -> Option<&'a [u8]> {
+        let entry = match self.handler {
+            Handler::Video => Entry::visual(self),
+            Handler::Audio => Entry::audio(self),
+        };
+        entry.ok()?.child(fourcc).map(|child| child.payload)
+    }
+
+    /// `objectTypeIndication` of `esds`.
+    pub(crate) fn object_type(&self) -> Option<u8> {
+        Some(aac::descriptor(self.child(b"esds")?).ok()?.object_type)
+    }
 }
 
 /// The codecs that are handled.

@@ -57,6 +57,9 @@ pub struct Track {
     pub constant_duration: Option<u32>,
     /// Whether any sample has a composition offset.
     pub composition: bool,
+    /// The most by which a sample is presented before its decoding time, in ticks: transport streams, which do not know
+    /// negative composition offsets, decode everything that much earlier.
+    pub reorder: u32,
     /// Where sync samples are.
     pub sync: SyncLayout,
     /// Whether every fragment begins with a sync sample that nothing presented before it follows in decoding order.
@@ -294,8 +297,10 @@ pub struct Fragment {
     pub first_sample_bytes: u32,
     /// Which of the track's sample entries describes the samples, counted from 1.
     pub description: u32,
-    /// Packets of a transport stream that it takes, if the track has that.
+    /// Packets of a transport stream that hold its samples, if the track has that.
     pub packets: u32,
+    /// Packets of a transport stream with nothing but the clock, for video; else 0.
+    pub clocks: u32,
     /// Packets of a transport stream up to the end of its first sample, for video; else 0.
     pub first_sample_packets: u32,
     /// Length of the boxes as they are stored, if they can be passed on.
@@ -323,6 +328,12 @@ impl Track {
             let time = f.decode_time.saturating_add_signed(i64::from(f.composition_offset));
             time.saturating_sub(self.edit_media_time)
         })
+    }
+
+    /// The sample entry, counted from 1, of the samples at a cut or, where there are none, of the next ones.
+    pub fn description(&self, cut: usize) -> u32 {
+        let rest = self.fragments.get(cut..).unwrap_or_default();
+        rest.iter().find(|f| f.samples > 0).or(self.fragments.last()).map_or(1, |f| f.description)
     }
 
     /// Where the blocks of these fragments are in the index.
@@ -476,6 +487,9 @@ impl Track {
         if let Some(duration) = self.constant_duration {
             out.varint(u64::from(duration));
         }
+        if self.composition {
+            out.varint(u64::from(self.reorder));
+        }
         if let Some(stored) = self.stored {
             [stored.track_id, stored.description, stored.duration, stored.size, stored.flags]
                 .iter()
@@ -540,6 +554,7 @@ impl Track {
             if self.transport {
                 out.varint(u64::from(fragment.packets));
                 if self.is_video() {
+                    out.varint(u64::from(fragment.clocks));
                     out.varint(u64::from(fragment.first_sample_packets));
                 }
             }
@@ -703,6 +718,10 @@ fn read_track(r: &mut Reader<'_>, cuts: usize, block_offset: &mut u64) -> Read<T
         _ => return Err(Broken::Value("the sync layout", r.position())),
     };
     let constant_duration = if flags & CONSTANT_DURATION != 0 { Some(number(r)?) } else { None };
+    let reorder: u32 = if flags & COMPOSITION != 0 { number(r)? } else { 0 };
+    if u64::from(reorder) > MAX_TICKS / 2 || reorder > i32::MAX as u32 {
+        return Err(Broken::Value("a composition offset", r.position()));
+    }
     let stored = if flags & STORED != 0 {
         let (track_id, description) = (number(r)?, number(r)?);
         Some(Stored { track_id, description, duration: number(r)?, size: number(r)?, flags: number(r)? })
@@ -757,6 +776,7 @@ fn read_track(r: &mut Reader<'_>, cuts: usize, block_offset: &mut u64) -> Read<T
         end,
         constant_duration,
         composition: flags & COMPOSITION != 0,
+        reorder,
         sync,
         closed: flags & CLOSED != 0,
         stretches: flags & STRETCHES != 0,
@@ -821,6 +841,7 @@ fn read_fragments(r: &mut Reader<'_>, cuts: usize, block_offset: &mut u64, track
         let first_sample_bytes = if video { number(r)? } else { 0 };
         let description = if track.sample_entries.len() > 1 { number(r)? } else { 1 };
         let packets = if track.transport { number(r)? } else { 0 };
+        let clocks = if track.transport && video { number(r)? } else { 0 };
         let first_sample_packets = if track.transport && video { number(r)? } else { 0 };
         let stored_bytes: u64 = if track.stored.is_some() { number(r)? } else { 0 };
         let most = if track.stored.is_some() { stored_bytes } else { bytes };
@@ -840,6 +861,7 @@ fn read_fragments(r: &mut Reader<'_>, cuts: usize, block_offset: &mut u64, track
             first_sample_bytes,
             description,
             packets,
+            clocks,
             first_sample_packets,
             stored_bytes,
             block_offset: *block_offset,

@@ -4,6 +4,7 @@
 //! follow each other, so the samples of any segment are one stretch of the index.
 
 pub mod block;
+pub mod cues;
 pub mod entry;
 pub mod events;
 pub mod head;

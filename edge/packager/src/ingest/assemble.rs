@@ -1,54 +1,107 @@
 //! From a plan and what its samples told to the bytes of an index.
 
+use super::hls::stream::Place;
 use super::plan::{self, Plan};
 use super::scan::Scanned;
-use super::{IndexedAsset, SourceFile, TrackSummary, language};
+use super::subtitles::Subtitles;
+use super::{Description, IndexedAsset, SourceFile, TrackSummary, language, places};
 use crate::codec;
 use crate::error::{Error, Result};
-use crate::index::block::{self, Extent, Sample};
-use crate::index::head::{Audio, Cut, Media, Storage, SyncLayout, Video};
+use crate::index::block;
+use crate::index::head::{Audio, CaptionService, Media, Storage, SyncLayout, Video};
 use crate::index::{Fragment, Head, Track};
 use crate::limits;
-use crate::media::sample;
 use crate::media::time::{Instant, gcd};
+use crate::segment::transport;
+use crate::segment::ts::AudioStream;
+
+/// What the index says of a track beyond the plan.
+#[derive(Debug)]
+pub struct Details<'a> {
+    /// Where its samples are.
+    pub storage: Storage,
+    /// The objects of its rendition, if it is in objects.
+    pub objects: Vec<block::Object>,
+    /// Where its samples are in a transport stream, if they are; a sample's offset is its number among them.
+    pub places: &'a [Place],
+    /// Language, label, role and default.
+    pub description: Description,
+    /// Whether manifests leave it out.
+    pub hidden: bool,
+    /// Of video: the ordinal of the audio that comes with it.
+    pub companion: Option<u16>,
+    /// Of video: what is said about caption channels.
+    pub captions: Vec<CaptionService>,
+    /// What its samples told.
+    pub scanned: Scanned,
+}
+
+impl Details<'_> {
+    /// A track of a media file.
+    pub fn of_file(source: usize, file: Option<&SourceFile>, scanned: Scanned) -> Self {
+        Self {
+            storage: Storage::File(source as u16),
+            objects: Vec::new(),
+            places: &[],
+            description: file.map(|f| f.description.clone()).unwrap_or_default(),
+            hidden: false,
+            companion: None,
+            captions: Vec::new(),
+            scanned,
+        }
+    }
+}
+
+/// What an index is written from.
+#[derive(Debug)]
+pub struct Contents<'a> {
+    /// For messages.
+    pub files: &'a [SourceFile],
+    /// The tracks of sound and picture.
+    pub plan: &'a Plan,
+    /// One for each track of the plan.
+    pub details: Vec<Details<'a>>,
+    /// The tracks of subtitles.
+    pub subtitles: Vec<Subtitles>,
+}
 
 /// Writes the index.
 ///
 /// # Errors
 /// `Limit` when a track is scattered over too many places, or the index becomes too large.
-pub fn write(
-    files: &[SourceFile],
-    plan: &Plan,
-    scanned: Vec<Scanned>,
-    warnings: &mut Vec<String>,
-) -> Result<IndexedAsset> {
-    let mut head =
-        Head { cuts: plan.seconds.iter().map(|s| Cut { second: *s, ..Cut::default() }).collect(), tracks: Vec::new() };
+pub fn write(contents: Contents<'_>, warnings: &mut Vec<String>) -> Result<IndexedAsset> {
+    let Contents { files, plan, details, subtitles } = contents;
+    let mut head = Head { cuts: plan.cuts.clone(), tracks: Vec::new() };
     let mut blocks = Vec::new();
-    for (track, scanned) in plan.tracks.iter().zip(scanned) {
-        let file = files.get(track.source);
-        if scanned.broken > 0 {
+    for (track, details) in plan.tracks.iter().zip(details) {
+        let file = files.get(track.source).map_or("", |f| f.path.as_str());
+        if details.scanned.broken > 0 {
             warnings.push(format!(
-                "{}: track {}: the headers of {} slices or frames could not be read; they would stay clear under encryption",
-                file.map_or("", |f| f.path.as_str()),
-                track.media.id,
-                scanned.broken
+                "{file}: track {}: the headers of {} slices or frames could not be read; they would stay clear under encryption",
+                track.media.id, details.scanned.broken
             ));
         }
-        let mut written = describe(track, file, &scanned);
-        write_blocks(&mut written, track, scanned, &mut blocks)
-            .map_err(|e| e.context(file.map_or("", |f| f.path.as_str())))?;
+        let mut written = describe(track, &details);
+        write_blocks(&mut written, track, &details, &mut blocks).map_err(|e| e.context(file))?;
         head.tracks.push(written);
     }
     mark_periods(&mut head);
+    transport::count(&mut head, &blocks)?;
     check_durations(plan, warnings);
+    for (ordinal, track) in subtitles.into_iter().enumerate() {
+        head.tracks.push(track.write(ordinal as u16, plan, &mut blocks)?);
+    }
+    if head.tracks.len() > limits::MAX_TRACKS {
+        return Err(Error::limit(format!("{} tracks are more than {}", head.tracks.len(), limits::MAX_TRACKS)));
+    }
     let mut index = head.write();
     let head_bytes = index.len() as u64;
     if head_bytes > limits::MAX_HEAD_BYTES || head_bytes + blocks.len() as u64 > limits::MAX_INDEX_BYTES {
         return Err(Error::limit(format!("the index would have {} bytes", head_bytes + blocks.len() as u64)));
     }
     index.append(&mut blocks);
-    let ends = head.tracks.iter().map(|t| Instant { ticks: t.end as i64, timescale: t.timescale }.in_timescale(1000));
+    let media = head.tracks.iter().filter(|t| t.storage != Storage::Index);
+    let ends = media.map(|t| Instant { ticks: t.end as i64, timescale: t.timescale }.in_timescale(1000));
     let duration_ms = ends.max().unwrap_or(0).unsigned_abs();
     let tracks = head.tracks.iter().map(summarise).collect();
     Ok(IndexedAsset { index, head_bytes, duration_ms, tracks, warnings: Vec::new() })
@@ -82,13 +135,13 @@ fn check_durations(plan: &Plan, warnings: &mut Vec<String>) {
 }
 
 /// Everything of a track but its fragments.
-fn describe(track: &plan::Track, file: Option<&SourceFile>, scanned: &Scanned) -> Track {
+fn describe(track: &plan::Track, details: &Details<'_>) -> Track {
     let samples = &track.media.samples;
     let first_duration = samples.first().map_or(0, |s| s.duration);
     let constant = samples.iter().all(|s| s.duration == first_duration);
     let unit = samples.iter().fold(0, |unit, s| gcd(gcd(unit, s.duration), s.composition_offset.unsigned_abs())).max(1);
     let config = track.entries.first().map(|(_, config)| config);
-    let description = file.map(|f| f.description.clone()).unwrap_or_default();
+    let description = details.description.clone();
     let language = description.language.as_deref().or(track.media.language.as_deref()).and_then(language::tag);
     let label = description
         .label
@@ -98,21 +151,25 @@ fn describe(track: &plan::Track, file: Option<&SourceFile>, scanned: &Scanned) -
     let supplemental = config.and_then(codec::Config::video).and_then(|v| v.supplemental_codecs.clone());
     Track {
         name: track.name,
-        storage: Storage::File(track.source as u16),
+        storage: details.storage.clone(),
         timescale: track.media.timescale,
         unit,
         edit_media_time: track.edit_media_time,
         end: track.end,
         constant_duration: constant.then_some(first_duration),
         composition: samples.iter().any(|s| s.composition_offset != 0),
+        reorder: samples.iter().map(|s| s.composition_offset.saturating_neg()).max().unwrap_or(0).max(0).unsigned_abs(),
         sync: sync_layout(track),
         closed: track.closed,
-        stretches: !scanned.counts.is_empty(),
-        annex_b: false,
-        transport: false,
+        stretches: !details.scanned.counts.is_empty(),
+        annex_b: !details.scanned.access_units.is_empty(),
+        transport: match track.is_video() {
+            true => !details.scanned.access_units.is_empty(),
+            false => track.entries.iter().all(|(entry, _)| AudioStream::from_sample_entry(&entry.bytes).is_ok()),
+        },
         stored: None,
-        hidden: false,
-        default: false,
+        hidden: details.hidden,
+        default: description.default,
         sample_entries: track.entries.iter().map(|(entry, _)| entry.bytes.clone()).collect(),
         codec: config.map(|c| c.codecs.clone()).unwrap_or_default(),
         supplemental_codec: supplemental,
@@ -122,13 +179,13 @@ fn describe(track: &plan::Track, file: Option<&SourceFile>, scanned: &Scanned) -
         role: description.role,
         average_bitrate: bit_rate(bytes, seconds_end, track.media.timescale),
         peak_bitrate: 0,
-        media: describe_media(track, config, scanned),
+        media: describe_media(track, config, details),
         fragments: Vec::with_capacity(track.cuts.len()),
         pieces: Vec::new(),
     }
 }
 
-fn describe_media(track: &plan::Track, config: Option<&codec::Config>, scanned: &Scanned) -> Media {
+fn describe_media(track: &plan::Track, config: Option<&codec::Config>, details: &Details<'_>) -> Media {
     if let Some(video) = config.and_then(codec::Config::video) {
         return Media::Video(Video {
             width: video.width,
@@ -137,10 +194,10 @@ fn describe_media(track: &plan::Track, config: Option<&codec::Config>, scanned: 
             matrix: track.media.matrix,
             frame_rate: frame_rate(track),
             range: video.range,
-            cea608: scanned.cea608.clone(),
-            cea708: scanned.cea708.clone(),
-            captions: Vec::new(),
-            companion: None,
+            cea608: details.scanned.cea608.clone(),
+            cea708: details.scanned.cea708.clone(),
+            captions: details.captions.clone(),
+            companion: details.companion,
         });
     }
     let audio = config.and_then(codec::Config::audio);
@@ -183,27 +240,34 @@ fn sync_layout(track: &plan::Track) -> SyncLayout {
 }
 
 /// Bits a second.
-fn bit_rate(bytes: u64, ticks: u64, timescale: u32) -> u64 {
+pub fn bit_rate(bytes: u64, ticks: u64, timescale: u32) -> u64 {
     let bits = u128::from(bytes) * 8 * u128::from(timescale);
     u64::try_from(bits / u128::from(ticks.max(1))).unwrap_or(u64::MAX)
 }
 
-fn write_blocks(written: &mut Track, track: &plan::Track, scanned: Scanned, out: &mut Vec<u8>) -> Result<()> {
+fn write_blocks(written: &mut Track, track: &plan::Track, details: &Details<'_>, out: &mut Vec<u8>) -> Result<()> {
     let samples = &track.media.samples;
     let mut time = track.decode_time;
+    let scanned = &details.scanned;
     let mut stretches = scanned.stretches.as_slice();
     let mut source = block::Source::default();
     let ends = track.cuts.iter().skip(1).copied().chain([samples.len()]);
     for (&first, end) in track.cuts.iter().zip(ends) {
         let own = samples.get(first..end).unwrap_or_default();
-        fill(&mut source, own);
-        if source.block.extents.len() > limits::MAX_SEGMENT_EXTENTS {
+        places::fill(&mut source.block, own, details);
+        let access_units = scanned.access_units.get(first..end).unwrap_or_default();
+        let deltas = own.iter().zip(access_units).map(|(s, bytes)| (i64::from(*bytes) - i64::from(s.size)) as i32);
+        source.block.annex_b.clear();
+        source.block.annex_b.extend(deltas);
+        let count = source.block.extents.len().max(source.block.packets.len());
+        let objects = source.block.objects.len();
+        if count > limits::MAX_SEGMENT_EXTENTS || objects > limits::MAX_FRAGMENT_OBJECTS {
             return Err(Error::limit(format!(
-                "track {}: samples {} to {end} lie in {} places, more than {}",
+                "track {}: samples {} to {end} lie in {count} places of {objects} objects, more than {} or {}",
                 track.media.id,
                 first + 1,
-                source.block.extents.len(),
-                limits::MAX_SEGMENT_EXTENTS
+                limits::MAX_SEGMENT_EXTENTS,
+                limits::MAX_FRAGMENT_OBJECTS
             )));
         }
         source.stretch_counts.clear();
@@ -225,6 +289,7 @@ fn write_blocks(written: &mut Track, track: &plan::Track, scanned: Scanned, out:
             first_sample_bytes: if track.is_video() { leading.map_or(0, |s| s.size) } else { 0 },
             description: leading.map_or(1, |s| s.description),
             packets: 0,
+            clocks: 0,
             first_sample_packets: 0,
             stored_bytes: 0,
             block_offset: 0,
@@ -236,30 +301,8 @@ fn write_blocks(written: &mut Track, track: &plan::Track, scanned: Scanned, out:
     Ok(())
 }
 
-fn fill(source: &mut block::Source, own: &[sample::Sample]) {
-    let source = &mut source.block;
-    source.samples.clear();
-    source.extents.clear();
-    for sample in own {
-        source.samples.push(Sample {
-            size: sample.size,
-            duration: sample.duration,
-            composition_offset: sample.composition_offset,
-            sync: sample.sync,
-        });
-        let range = sample.offset..sample.offset + u64::from(sample.size);
-        match source.extents.last_mut() {
-            Some(last) if last.range.end == range.start => {
-                last.range.end = range.end;
-                last.samples += 1;
-            }
-            _ => source.extents.push(Extent { range, samples: 1 }),
-        }
-    }
-}
-
 /// Most bits a second between two cuts that are at least half a second apart.
-fn peak(track: &Track, end: u64) -> u64 {
+pub fn peak(track: &Track, end: u64) -> u64 {
     let ends = track.fragments.iter().skip(1).map(|f| f.decode_time).chain([end]);
     let rates =
         track.fragments.iter().zip(ends).filter(|(f, end)| (end - f.decode_time) * 2 >= u64::from(track.timescale));

@@ -7,12 +7,16 @@ use bytes::Bytes;
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::source::mp4::{FileReader, SourceTrack};
+use assemble::{Contents, Details};
 use scan::Scan;
 
 mod assemble;
+pub mod hls;
 mod language;
+mod places;
 mod plan;
 mod scan;
+mod subtitles;
 
 /// What an operator says about a source.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -216,13 +220,21 @@ impl Indexer {
     fn finish(&mut self, scan: Scan) -> Result<IndexedAsset> {
         let (plan, scanned) = scan.finish();
         let mut warnings = core::mem::take(&mut self.warnings);
-        let mut asset = assemble::write(&self.files, &plan, scanned, &mut warnings)?;
-        if warnings.len() > limits::MAX_WARNINGS {
-            let more = warnings.len() - limits::MAX_WARNINGS;
-            warnings.truncate(limits::MAX_WARNINGS);
-            warnings.push(format!("and {more} more"));
-        }
-        asset.warnings = warnings;
+        let details = plan.tracks.iter().zip(scanned);
+        let details = details.map(|(t, scanned)| Details::of_file(t.source, self.files.get(t.source), scanned));
+        let contents = Contents { files: &self.files, plan: &plan, details: details.collect(), subtitles: Vec::new() };
+        let mut asset = assemble::write(contents, &mut warnings)?;
+        asset.warnings = limit_warnings(warnings);
         Ok(asset)
     }
+}
+
+/// The first warnings, and how many more there are.
+fn limit_warnings(mut warnings: Vec<String>) -> Vec<String> {
+    if warnings.len() > limits::MAX_WARNINGS {
+        let more = warnings.len() - limits::MAX_WARNINGS;
+        warnings.truncate(limits::MAX_WARNINGS);
+        warnings.push(format!("and {more} more"));
+    }
+    warnings
 }

@@ -6,9 +6,9 @@ use core::cmp::Ordering;
 use super::SourceFile;
 use crate::codec::{self, Config};
 use crate::error::{Error, Result};
+use crate::index::head;
 use crate::limits;
 use crate::media::cuts::{self, Cut, Rendition, SyncSample};
-
 use crate::media::sample::Sample;
 use crate::media::time::Instant;
 use crate::mp4::movie::Handler;
@@ -40,6 +40,8 @@ pub struct Track {
     pub closed: bool,
     /// First sample of each cut.
     pub cuts: Vec<usize>,
+    /// How many samples of the source were left out before the first one.
+    pub dropped: usize,
     placement: Placement,
 }
 
@@ -48,15 +50,32 @@ pub struct Track {
 pub struct Plan {
     /// Its tracks, in the order of the sources.
     pub tracks: Vec<Track>,
-    /// For each cut the last whole second at or before it.
-    pub seconds: Vec<u32>,
+    /// Where they can be cut; periods are not marked yet.
+    pub cuts: Vec<head::Cut>,
+    /// When the cuts are presented.
+    pub times: Vec<Instant>,
 }
 
-/// Makes the plan.
+/// Makes the plan of an asset of media files.
 ///
 /// # Errors
 /// `Unsupported` when nothing is left to play or a track is encrypted, `BadSource` when the ladder cannot be cut.
 pub fn make(files: &[SourceFile], media: Vec<(usize, SourceTrack)>, warnings: &mut Vec<String>) -> Result<Plan> {
+    let mut tracks = present(files, media, warnings)?;
+    let (seconds, times) = cut(&mut tracks, files, warnings)?;
+    let cuts = seconds.into_iter().map(|second| head::Cut { second, ..head::Cut::default() });
+    Plan { tracks, cuts: cuts.collect(), times }.finish(files)
+}
+
+/// The tracks that can be played, in their places on the timeline, not cut yet.
+///
+/// # Errors
+/// `Unsupported` when nothing is left to play or a track is encrypted.
+pub fn present(
+    files: &[SourceFile],
+    media: Vec<(usize, SourceTrack)>,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<Track>> {
     let mut tracks = Vec::new();
     let mut left_out = Vec::new();
     for (source, media) in media {
@@ -99,15 +118,12 @@ pub fn make(files: &[SourceFile], media: Vec<(usize, SourceTrack)>, warnings: &m
             limits::MAX_DURATION_SECONDS
         )));
     }
-    let seconds = cut(&mut tracks, files, warnings)?;
-    let mut plan = Plan { tracks, seconds };
-    plan.check(files)?;
-    plan.fold_composition();
-    Ok(plan)
+    Ok(tracks)
 }
 
 /// Why a track cannot be packaged, and how far that reaches.
-enum Refusal {
+#[derive(Debug)]
+pub enum Refusal {
     /// The others can be played without it.
     Track(Error),
     /// The asset would not be what its owner means.
@@ -139,6 +155,7 @@ impl Track {
             end: 0,
             closed: true,
             cuts: Vec::new(),
+            dropped: 0,
             placement: Placement::default(),
         };
         track.read_entries()?;
@@ -151,7 +168,7 @@ impl Track {
     }
 
     /// File and track, for messages.
-    fn title(&self, files: &[SourceFile]) -> String {
+    pub fn title(&self, files: &[SourceFile]) -> String {
         let file = files.get(self.source).map_or("", |f| f.path.as_str());
         format!("{file} track {}", self.media.id)
     }
@@ -240,12 +257,20 @@ impl Track {
         let dropped = self.media.samples.drain(..count).map(|s| u64::from(s.duration)).sum::<u64>();
         self.media.first_decode_time += dropped;
         self.media.duration -= dropped;
+        self.dropped += count;
     }
 
     /// Presentation time of a composition time as the edit list says it; may be negative.
     fn presented(&self, composition: i64) -> Instant {
         let shift = self.placement.delay.saturating_sub(self.placement.media_time);
         Instant { ticks: composition.saturating_add(shift), timescale: self.media.timescale }
+    }
+
+    /// The composition time, as the source has it, that is presentation time 0.
+    pub fn origin(&self) -> Instant {
+        let first = self.timed().next().map_or(0, |(time, s)| time.saturating_add(i64::from(s.composition_offset)));
+        let presented = self.decode_time as i64 - self.edit_media_time as i64;
+        Instant { ticks: first.saturating_sub(presented), timescale: self.media.timescale }
     }
 
     /// Decoding times and samples.
@@ -271,7 +296,8 @@ impl Track {
     }
 }
 
-fn read_entry(handler: Handler, entry: &OwnedEntry) -> Result<Config, Refusal> {
+/// What a sample entry says.
+pub fn read_entry(handler: Handler, entry: &OwnedEntry) -> Result<Config, Refusal> {
     let data = entry.bytes.get(entry.header..).unwrap_or_default();
     let handler = match handler {
         Handler::Video => codec::Handler::Video,
@@ -334,8 +360,8 @@ fn set_times(tracks: &mut [Track]) {
     }
 }
 
-/// Cuts all tracks; answers the whole second of each cut.
-fn cut(tracks: &mut [Track], files: &[SourceFile], warnings: &mut Vec<String>) -> Result<Vec<u32>> {
+/// Cuts all tracks; answers the whole second of each cut, and its time.
+fn cut(tracks: &mut [Track], files: &[SourceFile], warnings: &mut Vec<String>) -> Result<(Vec<u32>, Vec<Instant>)> {
     let renditions: Vec<Rendition> = tracks.iter_mut().filter(|t| t.is_video()).map(|t| t.rendition(files)).collect();
     if renditions.is_empty() {
         return Ok(cut_audio_only(tracks));
@@ -372,11 +398,11 @@ fn cut(tracks: &mut [Track], files: &[SourceFile], warnings: &mut Vec<String>) -
             track.cut_at(&times);
         }
     }
-    Ok(seconds)
+    Ok((seconds, times))
 }
 
 /// Sound that goes on when the pictures have ended is cut once a second, as without any.
-fn seconds_after_video(tracks: &[Track], seconds: &[u32]) -> core::ops::Range<u32> {
+pub fn seconds_after_video(tracks: &[Track], seconds: &[u32]) -> core::ops::Range<u32> {
     let last = |video: bool| {
         let ends =
             tracks.iter().filter(|t| t.is_video() == video).map(|t| t.end.div_ceil(u64::from(t.media.timescale)));
@@ -387,18 +413,18 @@ fn seconds_after_video(tracks: &[Track], seconds: &[u32]) -> core::ops::Range<u3
 }
 
 /// Without video every frame of audio could be a cut: one a second is enough for any segment duration.
-fn cut_audio_only(tracks: &mut [Track]) -> Vec<u32> {
+fn cut_audio_only(tracks: &mut [Track]) -> (Vec<u32>, Vec<Instant>) {
     let seconds = tracks.iter().map(|t| t.end.div_ceil(u64::from(t.media.timescale))).max().unwrap_or(1).max(1) as u32;
     let times: Vec<Instant> = (0..seconds).map(|s| Instant { ticks: i64::from(s), timescale: 1 }).collect();
     for track in tracks.iter_mut() {
         track.cut_at(&times);
     }
-    (0..seconds).collect()
+    ((0..seconds).collect(), times)
 }
 
 impl Track {
     /// Its sync samples, when they are presented, and whether groups of pictures are closed.
-    fn rendition(&mut self, files: &[SourceFile]) -> Rendition {
+    pub fn rendition(&mut self, files: &[SourceFile]) -> Rendition {
         let start = self.decode_time as i64 - self.edit_media_time as i64;
         let first_time = self.media.first_decode_time as i64;
         let composition = self.media.samples.first().map_or(0, |s| i64::from(s.composition_offset));
@@ -420,8 +446,18 @@ impl Track {
         Rendition { name: self.title(files), syncs, tolerance: frame.nanoseconds() / 2 }
     }
 
+    /// When each sample is presented, in ticks; for audio, which is presented in decoding order.
+    pub fn presented_times(&self) -> impl Iterator<Item = i64> {
+        let mut time = self.decode_time as i64 - self.edit_media_time as i64;
+        self.media.samples.iter().map(move |sample| {
+            let own = time;
+            time = time.saturating_add(i64::from(sample.duration));
+            own
+        })
+    }
+
     /// Cuts audio at the first frame at or after each time.
-    fn cut_at(&mut self, times: &[Instant]) {
+    pub fn cut_at(&mut self, times: &[Instant]) {
         let timescale = self.media.timescale;
         let mut presented = self.decode_time as i64 - self.edit_media_time as i64;
         let mut samples = self.media.samples.iter();
@@ -440,6 +476,16 @@ impl Track {
 }
 
 impl Plan {
+    /// Checks a plan whose tracks are cut, and makes composition offsets what they will be in the output.
+    ///
+    /// # Errors
+    /// `Limit` or `Unsupported` for what an index cannot hold.
+    pub fn finish(mut self, files: &[SourceFile]) -> Result<Self> {
+        self.check(files)?;
+        self.fold_composition();
+        Ok(self)
+    }
+
     /// Refuses what an index cannot hold.
     fn check(&self, files: &[SourceFile]) -> Result<()> {
         for track in &self.tracks {

@@ -9,6 +9,7 @@ use crate::codec::{Scanner, Subsample};
 use crate::error::{Error, Result};
 use crate::index::block::Stretch;
 use crate::limits;
+use crate::segment::ts::VideoStream;
 
 /// How much is read at once; a sample larger than this is read whole.
 const WINDOW_BYTES: u64 = 8 << 20;
@@ -26,6 +27,32 @@ pub struct Scanned {
     pub cea608: Vec<u8>,
     /// CEA-708 services (1 to 63) that carry captions, ascending.
     pub cea708: Vec<u8>,
+    /// Bytes that each sample has as an access unit of a transport stream; empty when the codec has no place there.
+    pub access_units: Vec<u32>,
+}
+
+impl Scanned {
+    /// Forgets the first samples, which turned out not to be presented.
+    pub fn drop_first(&mut self, samples: usize) {
+        let samples = samples.min(self.counts.len());
+        let stretches = self.counts.drain(..samples).map(|c| c as usize).sum::<usize>();
+        self.stretches.drain(..stretches.min(self.stretches.len()));
+        self.access_units.drain(..samples.min(self.access_units.len()));
+    }
+
+    /// Takes over what the scanners of a track gathered over all of its samples.
+    pub fn close(&mut self, scanners: &[Scanner]) {
+        for scanner in scanners {
+            let captions = scanner.captions();
+            self.broken = self.broken.saturating_add(scanner.broken());
+            self.cea608.extend(captions.channels());
+            self.cea708.extend(captions.services());
+        }
+        for numbers in [&mut self.cea608, &mut self.cea708] {
+            numbers.sort_unstable();
+            numbers.dedup();
+        }
+    }
 }
 
 /// The pass over the samples.
@@ -38,6 +65,8 @@ pub struct Scan {
     sample: usize,
     /// One for each sample entry of the current track.
     scanners: Vec<Scanner>,
+    /// How samples are written into a transport stream, one for each sample entry; empty when they cannot be.
+    streams: Vec<VideoStream>,
     subsamples: Vec<Subsample>,
     done: u64,
     total: u64,
@@ -49,8 +78,17 @@ impl Scan {
         let videos = plan.tracks.iter().filter(|t| t.is_video());
         let total = videos.flat_map(|t| &t.media.samples).map(|s| u64::from(s.size)).sum();
         let scanned = plan.tracks.iter().map(|_| Scanned::default()).collect();
-        let mut scan =
-            Self { plan, scanned, track: 0, sample: 0, scanners: Vec::new(), subsamples: Vec::new(), done: 0, total };
+        let mut scan = Self {
+            plan,
+            scanned,
+            track: 0,
+            sample: 0,
+            scanners: Vec::new(),
+            streams: Vec::new(),
+            subsamples: Vec::new(),
+            done: 0,
+            total,
+        };
         scan.enter();
         scan
     }
@@ -85,7 +123,12 @@ impl Scan {
                 return Some((track.source, range));
             }
             // Samples without bytes, which editors leave behind.
-            self.scanned.get_mut(self.track)?.counts.push(0);
+            let (description, sync) = (first.description, first.sync);
+            let scanned = self.scanned.get_mut(self.track)?;
+            scanned.counts.push(0);
+            if let Some(stream) = self.streams.get(description as usize - 1) {
+                scanned.access_units.push(stream.access_unit_bytes(&[], sync));
+            }
             self.sample += 1;
         }
     }
@@ -111,6 +154,9 @@ impl Scan {
                 .scan(own, &mut self.subsamples)
                 .map_err(|e| Error::limit(format!("sample {}: {e}", self.sample + 1)))?;
             scanned.counts.push(self.subsamples.len() as u32);
+            if let Some(stream) = self.streams.get(sample.description as usize - 1) {
+                scanned.access_units.push(stream.access_unit_bytes(own, sample.sync));
+            }
             scanned
                 .stretches
                 .extend(self.subsamples.iter().map(|s| Stretch { clear: s.clear, protected: s.protected }));
@@ -122,16 +168,8 @@ impl Scan {
 
     /// Ends the current track: what its scanners know now is all there is.
     fn leave(&mut self) {
-        let Some(scanned) = self.scanned.get_mut(self.track) else { return };
-        for scanner in &self.scanners {
-            let captions = scanner.captions();
-            scanned.broken = scanned.broken.saturating_add(scanner.broken());
-            scanned.cea608.extend(captions.channels());
-            scanned.cea708.extend(captions.services());
-        }
-        for numbers in [&mut scanned.cea608, &mut scanned.cea708] {
-            numbers.sort_unstable();
-            numbers.dedup();
+        if let Some(scanned) = self.scanned.get_mut(self.track) {
+            scanned.close(&self.scanners);
         }
     }
 
@@ -147,6 +185,8 @@ impl Scan {
         }
         if let Some(track) = self.plan.tracks.get(self.track) {
             self.scanners = track.entries.iter().map(|(_, config)| Scanner::new(config)).collect();
+            let streams = track.entries.iter().map(|(entry, _)| VideoStream::from_sample_entry(&entry.bytes));
+            self.streams = streams.collect::<Result<_>>().unwrap_or_default();
         }
     }
 }

@@ -3,10 +3,10 @@
 use core::ops::Range;
 use std::sync::Arc;
 
-use super::recipe::{Read, Stream};
 use crate::config::SourceObject;
 use crate::error::{Error, Result};
 use crate::limits;
+use crate::segment::recipe::{Read, Stream};
 
 /// A stretch of an object that is read once, from its start to its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +28,8 @@ pub(super) struct Stretch {
     pub pid: u16,
     /// As [`Read::skip`].
     pub skip: Option<u32>,
+    /// As [`Read::samples`].
+    pub samples: u32,
 }
 
 /// Joins the reads of all streams into the fewest inputs: what overlaps or is near in one object is read once.
@@ -71,7 +73,8 @@ pub(super) fn join(streams: &[Stream], wanted: &[Range<usize>]) -> (Vec<Input>, 
         }
         let slot = stretches.get_mut(claim.stream).and_then(|s| s.get_mut(claim.number));
         if let Some(slot) = slot {
-            *slot = Some(Stretch { input: inputs.len() - 1, range, pid: claim.read.pid, skip: claim.read.skip });
+            let Read { pid, skip, samples, .. } = *claim.read;
+            *slot = Some(Stretch { input: inputs.len() - 1, range, pid, skip, samples });
         }
     }
     let inputs = inputs.into_iter().map(|(input, _)| input).collect();

@@ -4,9 +4,11 @@ use core::ops::Range;
 use std::sync::Arc;
 
 use super::input::{self, Buffer, Input};
-use super::recipe::{Program, Recipe, Section};
 use super::samples::{Samples, Taken};
 use crate::error::{Error, Result};
+use crate::segment::packed;
+use crate::segment::recipe::{Program, Recipe, Section, Transport};
+use crate::segment::ts::{self, AudioStream, Muxer, Next, Order};
 
 /// About how much is made before it is given out.
 const OUT_BYTES: usize = 64 << 10;
@@ -40,6 +42,19 @@ pub struct Maker {
     /// Position in the output up to which everything was made.
     at: u64,
     sample: Vec<u8>,
+    writer: Option<Writer>,
+}
+
+/// How far the writing of a transport stream has come.
+#[derive(Debug)]
+struct Writer {
+    muxer: Muxer,
+    order: Order,
+    next: Option<Next>,
+    /// How many samples of each stream the section has used up.
+    used: [usize; 2],
+    /// How many frames of the next group of audio are there.
+    frames: usize,
 }
 
 impl Maker {
@@ -65,6 +80,7 @@ impl Maker {
             position: 0,
             at: chosen.first().map_or(range.end, |s| s.start),
             sample: Vec::new(),
+            writer: None,
             inputs,
             range,
             recipe,
@@ -101,8 +117,10 @@ impl Maker {
                 return Err(Error::internal(format!("a body ends after {} bytes", self.at)));
             };
             let start = out.len();
-            let taken = match recipe.program {
-                Program::Plain => self.plain(&recipe, section, out)?,
+            let taken = match &recipe.program {
+                Program::Plain => self.plain(&recipe, section, None, out)?,
+                Program::Packed(stream) => self.plain(&recipe, section, Some(stream), out)?,
+                Program::Transport(transport) => self.transport(&recipe, transport, section, out)?,
             };
             self.clip(start, out);
             if let Some(Taken::Need(input)) = taken {
@@ -132,8 +150,14 @@ impl Maker {
         }
     }
 
-    /// The head of a section, then its samples. One of them at a time.
-    fn plain(&mut self, recipe: &Recipe, section: &Section, out: &mut Vec<u8>) -> Result<Option<Taken>> {
+    /// The head of a section, then its samples, with the headers that packed audio has. One of them at a time.
+    fn plain(
+        &mut self,
+        recipe: &Recipe,
+        section: &Section,
+        stream_headers: Option<&AudioStream>,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<Taken>> {
         let (Some(stream), Some(share)) = (recipe.streams.first(), section.shares.first()) else {
             return Err(Error::internal("a section without a stream"));
         };
@@ -152,9 +176,77 @@ impl Maker {
         };
         let taken = samples.take(sample.size, &self.buffers, &mut self.sample)?;
         if taken == Taken::Whole {
-            out.append(&mut self.sample);
+            match stream_headers {
+                Some(stream) => packed::frame(stream, &self.sample, out),
+                None => out.extend_from_slice(&self.sample),
+            }
+            self.sample.clear();
             self.position += 1;
         }
         Ok(Some(taken))
+    }
+
+    /// The tables at the start, then the units of a fragment in their order. One of them at a time.
+    fn transport(
+        &mut self,
+        recipe: &Recipe,
+        transport: &Transport,
+        section: &Section,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<Taken>> {
+        let lost = || Error::internal("a section without a fragment");
+        let fragment = transport.fragments.get(self.section).ok_or_else(lost)?;
+        if self.position == 0 {
+            self.position = 1;
+            let muxer = match self.writer.take() {
+                Some(writer) => writer.muxer,
+                None => Muxer::new(transport.program.clone(), fragment.before),
+            };
+            let order = Order::new(&transport.program);
+            let writer = self.writer.insert(Writer { muxer, order, next: None, used: [0; 2], frames: 0 });
+            if self.section == 0 {
+                writer.muxer.psi(out);
+            }
+            self.enter(section);
+            return Ok(None);
+        }
+        let writer = self.writer.as_mut().ok_or_else(lost)?;
+        let share = |stream: usize| section.shares.get(stream).map(|s| s.samples.clone()).unwrap_or_default();
+        let view = ts::Fragment {
+            span: fragment.span.clone(),
+            video: transport.video.get(share(0)).unwrap_or_default(),
+            audio: transport.audio.get(share(1)).unwrap_or_default(),
+            id3: transport.tags.get(fragment.tags.clone()).unwrap_or_default(),
+        };
+        let Some(next) = writer.next.take().or_else(|| writer.order.next(&view)) else {
+            self.section += 1;
+            self.position = 0;
+            return Ok(None);
+        };
+        let (stream, wanted) = match &next {
+            Next::Video { .. } => (0, 1),
+            Next::Audio { units, .. } => (1, units.len()),
+            Next::Id3(_) | Next::Clock(_) => (0, 0),
+        };
+        while writer.frames < wanted {
+            let first = share(stream).start;
+            let used = writer.used.get_mut(stream).ok_or_else(lost)?;
+            let sample = recipe.streams.get(stream).and_then(|s| s.samples.get(first + *used)).ok_or_else(lost)?;
+            let samples = self.samples.get_mut(stream).ok_or_else(lost)?;
+            if let need @ Taken::Need(_) = samples.take(sample.size, &self.buffers, &mut self.sample)? {
+                writer.next = Some(next);
+                return Ok(Some(need));
+            }
+            *used += 1;
+            writer.frames += 1;
+        }
+        writer.frames = 0;
+        let bytes = match &next {
+            Next::Id3(tag) => transport.messages.get(fragment.tags.start + tag).map_or(&[][..], AsRef::as_ref),
+            _ => &self.sample,
+        };
+        writer.muxer.write(&next, &view, bytes, out)?;
+        self.sample.clear();
+        Ok(None)
     }
 }

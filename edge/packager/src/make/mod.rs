@@ -5,9 +5,8 @@
 
 mod input;
 mod maker;
-mod recipe;
 mod samples;
 
+pub use crate::segment::recipe::{Program, Read, Recipe, Section, Share, Stream};
 pub use input::Input;
 pub use maker::{Maker, Progress};
-pub use recipe::{Program, Read, Recipe, Section, Share, Stream};

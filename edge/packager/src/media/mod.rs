@@ -1,6 +1,7 @@
 //! The neutral model that every source is read into and every output is made from.
 
 pub mod cuts;
+pub mod delivery;
 pub mod presentation;
 pub mod sample;
 pub mod segmenter;

@@ -1,9 +1,12 @@
 //! A title as one packaging configuration presents it: the snapshot that manifests are made from.
 
 use core::cmp::Reverse;
+use std::sync::Arc;
 
+use super::delivery::Delivery;
 use super::segmenter::Segment;
-use crate::config::{StreamOrder, StreamSelection};
+use crate::config::{PackagingConfiguration, StreamOrder};
+use crate::error::{Error, Result};
 use crate::index::head::{Audio, Media, Text, Video};
 use crate::index::{Head, Track};
 
@@ -12,8 +15,8 @@ use crate::index::{Head, Track};
 pub struct Presentation {
     /// Changes whenever a byte of a segment, an init segment or a media playlist would.
     pub tag: u64,
-    /// Target duration of a segment in seconds.
-    pub target: u32,
+    /// The configuration.
+    pub configuration: Arc<PackagingConfiguration>,
     /// What the index says.
     pub head: Head,
     /// One for each track of the head.
@@ -23,6 +26,8 @@ pub struct Presentation {
 /// What a configuration makes of a track.
 #[derive(Debug, Default)]
 pub struct Rendition {
+    /// What its segments are.
+    pub delivery: Delivery,
     /// In order; their numbers in URLs count from 1.
     pub segments: Vec<Segment>,
     /// Most bits a second of a segment, boxes included.
@@ -67,17 +72,23 @@ pub struct Item<'a, M> {
 }
 
 impl Presentation {
-    fn items(&self) -> impl Iterator<Item = (&Track, &Rendition)> {
-        self.head.tracks.iter().zip(&self.renditions)
+    /// All tracks that are offered.
+    pub fn offered(&self) -> impl Iterator<Item = (&Track, &Rendition)> {
+        let items = self.head.tracks.iter().zip(&self.renditions);
+        items.filter(|(_, r)| r.delivery != Delivery::Absent && !r.segments.is_empty())
     }
 
-    /// The video renditions that a selection keeps, in its order. Rates are the average rates of the stored media, which
-    /// do not depend on the segment duration.
-    pub fn videos(&self, selection: &StreamSelection) -> Vec<Item<'_, Video>> {
+    /// The video renditions that the stream selection keeps, in its order. Rates are the average rates of the stored media,
+    /// which do not depend on the segment duration.
+    ///
+    /// # Errors
+    /// `NotFound` when nothing is left of a title that has video.
+    pub fn videos(&self) -> Result<Vec<Item<'_, Video>>> {
+        let selection = &self.configuration.stream_selection;
         let low = selection.min_video_bitrate.unwrap_or(0);
         let high = selection.max_video_bitrate.unwrap_or(u64::MAX);
         let mut videos: Vec<_> = self
-            .items()
+            .offered()
             .filter_map(|(track, rendition)| match &track.media {
                 Media::Video(media) => Some(Item { track, rendition, media }),
                 _ => None,
@@ -89,35 +100,38 @@ impl Presentation {
             StreamOrder::Ascending => videos.sort_by_key(|v| v.track.average_bitrate),
             StreamOrder::Descending => videos.sort_by_key(|v| Reverse(v.track.average_bitrate)),
         }
-        videos
+        if !videos.is_empty() || !self.head.tracks.iter().any(Track::is_video) {
+            return Ok(videos);
+        }
+        let none = self.offered().all(|(track, _)| !track.is_video());
+        Err(if none {
+            Error::unsupported("no video of this asset has a codec that MPEG-2 transport streams carry (H.264, H.265)")
+        } else {
+            Error::not_found("the stream selection of this configuration leaves no video rendition of this asset")
+        })
     }
 
     /// The audio renditions, in the order of the sources.
     pub fn audios(&self) -> Vec<Item<'_, Audio>> {
-        let audios = self.items().filter_map(|(track, rendition)| match &track.media {
-            Media::Audio(media) if !track.hidden => Some(Item { track, rendition, media }),
+        let audios = self.offered().filter_map(|(track, rendition)| match &track.media {
+            Media::Audio(media) => Some(Item { track, rendition, media }),
             _ => None,
         });
-        audios.filter(|a| !a.rendition.segments.is_empty()).collect()
+        audios.collect()
     }
 
     /// The subtitles, in the order of the sources.
     pub fn texts(&self) -> Vec<Item<'_, Text>> {
-        let texts = self.items().filter_map(|(track, rendition)| match &track.media {
-            Media::Text(media) if !track.hidden => Some(Item { track, rendition, media }),
+        let texts = self.offered().filter_map(|(track, rendition)| match &track.media {
+            Media::Text(media) => Some(Item { track, rendition, media }),
             _ => None,
         });
-        texts.filter(|t| !t.rendition.segments.is_empty()).collect()
+        texts.collect()
     }
 
     /// Timed metadata, if there are any.
     pub fn events(&self) -> Option<&Track> {
         self.head.tracks.iter().find(|t| t.media == Media::Metadata)
-    }
-
-    /// Whether the title has any video.
-    pub fn has_video(&self) -> bool {
-        self.head.tracks.iter().any(Track::is_video)
     }
 
     /// About how many bytes of memory it holds.

@@ -16,11 +16,11 @@ use crate::index::events::{self, Event};
 use crate::index::head::{Storage, SyncLayout};
 use crate::index::{Fragment, Track};
 use crate::limits;
-use crate::make::{Program, Recipe, Section};
 use crate::media::segmenter::Segment;
 use crate::response::Part;
 use crate::segment::emsg;
 use crate::segment::init::TRACK_ID;
+use crate::segment::recipe::{Program, Recipe, Section};
 
 /// `styp` with the brands of a CMAF segment.
 const STYP: &[u8; 24] = b"\0\0\0\x18stypmsdh\0\0\0\0msdhcmfs";

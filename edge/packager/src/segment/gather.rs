@@ -9,8 +9,8 @@ use crate::index::Track;
 use crate::index::block::{Block, Sample};
 use crate::index::head::{ElementaryStream, Storage};
 use crate::limits;
-use crate::make::{Read, Share, Stream};
 use crate::media::segmenter::Segment;
+use crate::segment::recipe::{Read, Share, Stream};
 
 /// A track and what of the index a segment of it needs.
 #[derive(Clone, Copy, Debug)]
@@ -74,11 +74,11 @@ impl Gathered {
                 Storage::File(source) => {
                     let object = stored.sources.get(usize::from(*source));
                     let object = object.ok_or_else(|| Error::internal("a track of a file that the asset lacks"))?;
-                    block.extents.iter().for_each(|extent| push(reads, object, extent.range.clone()));
+                    block.extents.iter().for_each(|extent| push(reads, first_read, object, extent.range.clone()));
                 }
                 Storage::Objects { .. } => {
                     for extent in &block.extents {
-                        block.locate(extent.range.clone(), |object, range| push(reads, object, range))?;
+                        block.locate(extent.range.clone(), |object, range| push(reads, first_read, object, range))?;
                     }
                 }
                 Storage::Transport { .. } => {
@@ -86,7 +86,8 @@ impl Gathered {
                         let mut skip = Some(packets.skip);
                         block.locate(packets.range.clone(), |object, range| {
                             let skip = skip.take();
-                            reads.push(Read { object: object.clone(), range, pid: packets.pid, skip });
+                            let samples = if skip.is_some() { packets.samples } else { 0 };
+                            reads.push(Read { object: object.clone(), range, pid: packets.pid, skip, samples });
                         })?;
                     }
                 }
@@ -108,9 +109,10 @@ impl Gathered {
     }
 }
 
-fn push(reads: &mut Vec<Read>, object: &Arc<SourceObject>, range: Range<u64>) {
-    match reads.last_mut() {
+/// Appends a read, or lengthens the last one, unless it belongs to what was gathered before `first`.
+fn push(reads: &mut Vec<Read>, first: usize, object: &Arc<SourceObject>, range: Range<u64>) {
+    match reads.get_mut(first..).and_then(<[Read]>::last_mut) {
         Some(last) if Arc::ptr_eq(&last.object, object) && last.range.end == range.start => last.range.end = range.end,
-        _ => reads.push(Read { object: object.clone(), range, pid: 0, skip: None }),
+        _ => reads.push(Read { object: object.clone(), range, pid: 0, skip: None, samples: 0 }),
     }
 }

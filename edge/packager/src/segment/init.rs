@@ -3,9 +3,10 @@
 use bytes::Bytes;
 
 use crate::bytes::writer::Writer;
-use crate::index::head::Media;
+use crate::index::head::{Media, Text, TextFormat};
 use crate::index::{Track, entry};
 use crate::mp4::movie::IDENTITY_MATRIX;
+use crate::segment::wvtt;
 
 /// Which name HEVC sample entries get.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,6 +122,7 @@ fn media(out: &mut Vec<u8>, track: &Track, hevc: HevcEntry, description: u32) {
     let (handler, name) = match &track.media {
         Media::Video(_) => (b"vide", "VideoHandler\0"),
         Media::Audio(_) => (b"soun", "SoundHandler\0"),
+        Media::Text(Text { format: TextFormat::Webvtt { .. }, .. }) => (b"text", "TextHandler\0"),
         Media::Text(_) | Media::Metadata => (b"subt", "SubtitleHandler\0"),
     };
     out.full_box(b"hdlr", 0, 0, |b| {
@@ -133,6 +135,7 @@ fn media(out: &mut Vec<u8>, track: &Track, hevc: HevcEntry, description: u32) {
         match &track.media {
             Media::Video(_) => b.full_box(b"vmhd", 0, 1, |b| b.extend_from_slice(&[0; 8])),
             Media::Audio(_) => b.full_box(b"smhd", 0, 0, |b| b.u32(0)),
+            Media::Text(Text { format: TextFormat::Webvtt { .. }, .. }) => b.full_box(b"nmhd", 0, 0, |_| {}),
             Media::Text(_) | Media::Metadata => b.full_box(b"sthd", 0, 0, |_| {}),
         }
         b.boxed(b"dinf", |b| {
@@ -144,6 +147,13 @@ fn media(out: &mut Vec<u8>, track: &Track, hevc: HevcEntry, description: u32) {
         });
         b.boxed(b"stbl", |b| {
             b.full_box(b"stsd", 0, 0, |b| {
+                if let Media::Text(Text { format: TextFormat::Webvtt { header }, .. }) = &track.media {
+                    // Cues are stored in the index, without a sample entry.
+                    b.u32(1);
+                    let label = &track.name.to_string();
+                    b.extend_from_slice(&wvtt::sample_entry(wvtt::Description { header, label }));
+                    return;
+                }
                 // Fragments that are passed on as stored count the sample entries as their source does.
                 let one = description.saturating_sub(1) as usize;
                 let chosen = if track.stored.is_some() { 0..track.sample_entries.len() } else { one..one + 1 };

@@ -248,7 +248,7 @@ impl FileReader {
 }
 
 impl SourceTrack {
-    fn new(track: Track<'_>, movie_timescale: u32, samples: Vec<Sample>) -> Self {
+    pub(super) fn new(track: Track<'_>, movie_timescale: u32, samples: Vec<Sample>) -> Self {
         let entries = track.sample_entries.iter().map(|e| OwnedEntry {
             kind: e.kind,
             bytes: Bytes::copy_from_slice(e.bytes),

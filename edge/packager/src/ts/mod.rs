@@ -4,6 +4,7 @@ pub mod packet;
 pub mod pes;
 pub mod psi;
 pub mod sync;
+pub mod write;
 
 pub use packet::Packet;
 

@@ -7,12 +7,16 @@ use core::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use packager::ErrorKind;
 use packager::config::{
-    Asset, HlsVersion, IndexObject, PackageType, PackagingConfiguration, SourceObject, StreamSelection, TextFormat,
+    Asset, HlsVersion, IndexObject, ManifestExtension, PackageType, PackagingConfiguration, SourceObject,
+    StreamSelection, TextFormat, is_storage_path,
 };
 use packager::index::Head;
+use packager::ingest::hls::{Answer, HlsStep, PlaylistIndexer, Read};
 use packager::ingest::{Description, IndexedAsset, Indexer, IngestStep, SourceFile};
 use packager::job::{Documents, Job, Step};
+use packager::m3u8::{Media, Multivariant};
 use packager::make::{Maker, Progress};
 use packager::media::segmenter;
 use packager::response::{Part, Response};
@@ -51,6 +55,47 @@ pub fn file(data: &[u8]) {
             respond(&documents, resource, &indexed.index).expect("an init segment of what was ingested");
         }
     }
+    for separate in [false, true] {
+        let mut documents = documents(PackageType::Hls, 2, &indexed.index, indexed.head_bytes, &[data.len() as u64]);
+        Arc::make_mut(&mut documents.configuration).audio_separation = separate;
+        let manifest = Resource::Manifest { name: "index".into(), extension: ManifestExtension::M3u8 };
+        if respond(&documents, manifest, &indexed.index).is_err_and(|e| e.kind() == ErrorKind::Unsupported) {
+            continue;
+        }
+        for (resource, response) in crawl(&documents, &indexed.index).iter().take(40) {
+            let read = |_: &SourceObject, range: Range<u64>| data[range.start as usize..range.end as usize].to_vec();
+            let bytes = bytes_of(&response.parts, 500, read);
+            assert_eq!(bytes.len() as u64, response.len(), "the length of {resource} is known before the bytes");
+        }
+    }
+}
+
+/// Everything that the playlists of an asset lead to, each once, in the order in which it is found.
+pub fn crawl(documents: &Documents, index: &[u8]) -> Vec<(Resource, Response)> {
+    let extension = documents.configuration.package_type.manifest_extension();
+    let route = |path: &str| Route::parse(&format!("/vod/v1/g/a/c/{path}")).expect("a path of ours").resource;
+    let mut waiting = vec![format!("index.{}", extension.as_str())];
+    let mut found = Vec::new();
+    let mut next = 0;
+    while let Some(path) = waiting.get(next).cloned() {
+        next += 1;
+        let resource = route(&path);
+        let response = respond(documents, resource.clone(), index).unwrap_or_else(|e| panic!("{path}: {e}"));
+        if path.ends_with(".m3u8") {
+            let text = text_of(&response);
+            let folder = path.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
+            let quoted = text.split("URI=\"").skip(1).filter_map(|t| t.split('"').next());
+            let lines = text.lines().filter(|line| !line.starts_with('#') && !line.starts_with("gap."));
+            for uri in lines.chain(quoted) {
+                let path = format!("{folder}{uri}");
+                if !waiting.contains(&path) {
+                    waiting.push(path);
+                }
+            }
+        }
+        found.push((resource, response));
+    }
+    found
 }
 
 /// Bytes as an index: whatever it says, answers come or errors do.
@@ -80,6 +125,25 @@ pub fn route(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     if let Ok(route) = Route::parse(text) {
         assert_eq!(route.to_string(), text, "one resource, one URL");
+    }
+}
+
+/// Bytes as a playlist of either kind: whatever is read lies below the storage root and within every limit.
+pub fn playlist(data: &[u8]) {
+    if let Ok(playlist) = Multivariant::read("a/b/main.m3u8", data) {
+        let renditions = playlist.renditions.iter().filter_map(|r| r.path.as_ref());
+        for path in playlist.variants.iter().map(|v| &v.path).chain(renditions) {
+            assert!(is_storage_path(path), "{path:?}");
+        }
+    }
+    if let Ok(playlist) = Media::read("a/b/media.m3u8", data) {
+        assert!(!playlist.segments.is_empty());
+        let maps = playlist.maps.iter().map(|m| (&m.path, &m.range));
+        for (path, range) in playlist.segments.iter().map(|s| (&s.path, &s.range)).chain(maps) {
+            assert!(is_storage_path(path), "{path:?}");
+            assert!(range.as_ref().is_none_or(|r| r.start < r.end), "{range:?}");
+        }
+        assert!(playlist.segments.iter().all(|s| s.map.is_none_or(|m| m < playlist.maps.len())));
     }
 }
 
@@ -119,6 +183,41 @@ pub fn ingest(files: &[&[u8]]) -> Option<IndexedAsset> {
             IngestStep::Done(indexed) => return Some(indexed),
         }
         assert!((0.0..=1.0).contains(&indexer.progress()));
+    }
+    panic!("the indexer does not come to an end");
+}
+
+/// Runs an indexer of a playlist over objects in memory, with `read` as the storage. Reads are answered in an order that
+/// is not that of asking.
+pub fn ingest_playlist(
+    path: &str,
+    read: impl Fn(&str) -> Option<(Bytes, Option<String>)>,
+) -> packager::Result<IndexedAsset> {
+    let mut indexer = PlaylistIndexer::new(path.into())?;
+    let mut waiting: Vec<Read> = Vec::new();
+    for _ in 0..1_000_000 {
+        match indexer.step()? {
+            HlsStep::Read(reads) => waiting.extend(reads),
+            HlsStep::Done(indexed) => {
+                assert!(waiting.is_empty(), "all reads were waited for");
+                assert_eq!(indexer.progress().fraction, 1.0);
+                return Ok(indexed);
+            }
+        }
+        let read_next = waiting.pop().expect("something is asked for, or all is done");
+        let answer = match read(&read_next.path) {
+            None => Answer::NotFound,
+            Some((_, etag)) if read_next.etag.is_some() && read_next.etag != etag => Answer::Changed,
+            Some((object, etag)) => {
+                assert!(read_next.bytes > 0, "{read_next:?}");
+                let end = object.len().min((read_next.start + read_next.bytes) as usize);
+                let bytes = object.slice((read_next.start as usize).min(end)..end);
+                Answer::Object { bytes, object_bytes: object.len() as u64, etag }
+            }
+        };
+        indexer.supply(read_next.id, answer)?;
+        let progress = indexer.progress();
+        assert!((0.0..=1.0).contains(&progress.fraction) && progress.segments_done <= progress.segments_total);
     }
     panic!("the indexer does not come to an end");
 }

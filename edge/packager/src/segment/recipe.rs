@@ -8,6 +8,7 @@ use bytes::Bytes;
 use crate::config::SourceObject;
 use crate::index::block::Sample;
 use crate::index::head::ElementaryStream;
+use crate::segment::ts::{self, AudioStream, Before, Tag, Unit};
 
 /// From what a body is made, and how.
 #[derive(Debug, PartialEq, Eq)]
@@ -46,6 +47,8 @@ pub struct Read {
     pub pid: u16,
     /// With a transport stream: bytes of the elementary stream to pass over. `None`: it goes on with the read before.
     pub skip: Option<u32>,
+    /// With a transport stream: how many samples are in it and the reads that go on with it.
+    pub samples: u32,
 }
 
 /// A stretch of the output that is made from reads of its own.
@@ -73,6 +76,38 @@ pub struct Share {
 pub enum Program {
     /// One stream: after the head of a section, its samples one after the other.
     Plain,
+    /// One stream: after the head of a section, its frames as packed audio has them.
+    Packed(AudioStream),
+    /// A transport stream of one or two streams, video and audio, and timed metadata. Each section is a fragment.
+    Transport(Box<Transport>),
+}
+
+/// A transport stream.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Transport {
+    /// Its streams.
+    pub program: ts::Program,
+    /// One for each sample of the first stream.
+    pub video: Vec<Unit>,
+    /// One for each sample of the second stream.
+    pub audio: Vec<Unit>,
+    /// Timed metadata.
+    pub tags: Vec<Tag>,
+    /// One for each of `tags`: its bytes.
+    pub messages: Vec<Bytes>,
+    /// What each section has beside its samples.
+    pub fragments: Vec<Fragment>,
+}
+
+/// What a section of a transport stream has beside its samples.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fragment {
+    /// The time for which it has the clock; see [`ts::Fragment::span`].
+    pub span: Range<i64>,
+    /// Which tags are in it.
+    pub tags: Range<usize>,
+    /// What stands before it in the title.
+    pub before: Before,
 }
 
 impl Recipe {
@@ -95,6 +130,15 @@ impl Recipe {
         });
         let sections =
             self.sections.iter().map(|s| size_of::<Section>() + s.head.len() + size_of_val(s.shares.as_slice()));
-        size_of::<Self>() + streams.sum::<usize>() + sections.sum::<usize>()
+        let program = match &self.program {
+            Program::Plain | Program::Packed(_) => 0,
+            Program::Transport(t) => {
+                size_of_val(t.video.as_slice())
+                    + size_of_val(t.audio.as_slice())
+                    + size_of_val(t.fragments.as_slice())
+                    + t.messages.iter().map(|m| m.len() + size_of::<Tag>()).sum::<usize>()
+            }
+        };
+        size_of::<Self>() + streams.sum::<usize>() + sections.sum::<usize>() + program
     }
 }

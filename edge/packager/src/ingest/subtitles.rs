@@ -1,0 +1,92 @@
+//! Tracks of WebVTT cues, which the index holds itself.
+
+use super::assemble::{bit_rate, peak};
+use super::plan::{self, Plan};
+use super::{Description, language};
+use crate::error::Result;
+use crate::index::head::{Media, Storage, SyncLayout, Text, TextFormat};
+use crate::index::{Fragment, Track, cues};
+use crate::media::time::Instant;
+use crate::route::{TrackKind, TrackName};
+use crate::text::Document;
+
+/// Ticks a second: cues count milliseconds.
+const TIMESCALE: u32 = 1000;
+
+/// A track of subtitles.
+#[derive(Debug)]
+pub struct Subtitles {
+    /// For messages.
+    pub path: String,
+    /// Its cues, in presentation times, sorted by start.
+    pub document: Document,
+    /// Language, label, role, forced and default.
+    pub description: Description,
+}
+
+impl Subtitles {
+    /// Appends its blocks to `blocks`.
+    ///
+    /// # Errors
+    /// `Limit` when they are too large.
+    pub fn write(self, ordinal: u16, plan: &Plan, blocks: &mut Vec<u8>) -> Result<Track> {
+        let cuts: Vec<u64> = plan.times.iter().map(|t| milliseconds(*t)).collect();
+        let written = cues::write(&self.document.cues, &cuts).map_err(|e| e.context(&self.path))?;
+        let end = |t: &plan::Track| milliseconds(Instant { ticks: t.end as i64, timescale: t.media.timescale });
+        let end = plan.tracks.iter().map(end).max().unwrap_or(0);
+        let language = self.description.language.as_deref().and_then(language::tag);
+        let label = self.description.label.or_else(|| language.as_deref().and_then(language::name));
+        let mut track = Track {
+            name: TrackName { kind: TrackKind::Text, ordinal },
+            storage: Storage::Index,
+            timescale: TIMESCALE,
+            unit: 1,
+            edit_media_time: 0,
+            end,
+            constant_duration: None,
+            composition: false,
+            reorder: 0,
+            sync: SyncLayout::All,
+            closed: true,
+            stretches: false,
+            annex_b: false,
+            transport: false,
+            stored: None,
+            hidden: false,
+            default: self.description.default,
+            sample_entries: Vec::new(),
+            codec: "wvtt".to_owned(),
+            supplemental_codec: None,
+            language_code: language::code(language.as_deref()),
+            language,
+            label,
+            role: self.description.role,
+            average_bitrate: bit_rate(written.bytes.len() as u64, end, TIMESCALE),
+            peak_bitrate: 0,
+            media: Media::Text(Text {
+                format: TextFormat::Webvtt { header: self.document.header },
+                forced: self.description.forced,
+            }),
+            fragments: Vec::with_capacity(cuts.len()),
+            pieces: Vec::new(),
+        };
+        for (block, start) in written.fragments.iter().zip(&cuts) {
+            track.fragments.push(Fragment {
+                samples: block.cues,
+                bytes: block.bytes,
+                decode_time: *start,
+                description: 1,
+                block_bytes: block.bytes as u32,
+                ..Fragment::default()
+            });
+        }
+        track.peak_bitrate = peak(&track, end);
+        blocks.extend_from_slice(&written.bytes);
+        Ok(track)
+    }
+}
+
+/// Rounded to the nearest; nothing is presented before 0.
+pub fn milliseconds(time: Instant) -> u64 {
+    time.in_timescale(TIMESCALE).max(0).unsigned_abs()
+}

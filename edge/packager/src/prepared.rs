@@ -1,0 +1,159 @@
+//! What a request learns from the head of an index under one configuration, and what is worth keeping of it.
+
+use std::sync::Arc;
+
+use crate::config::SourceObject;
+use crate::error::{Error, Result};
+use crate::index::head::{Media, Storage};
+use crate::index::{Head, Track};
+use crate::job::Documents;
+use crate::manifest::hls::Iframe;
+use crate::media::delivery::{self, Delivery};
+use crate::media::presentation::{Presentation, Rendition, bandwidth};
+use crate::media::segmenter::{self, Segment};
+use crate::route::TrackName;
+use crate::segment::fmp4::{self, Carrier};
+use crate::segment::transport::{self, Program};
+
+/// What a job learns from the head of an index under one configuration; kept, it spares the next job that work.
+/// It belongs to one pair of asset document and configuration document.
+#[derive(Debug)]
+pub struct Prepared {
+    /// The title as the configuration presents it.
+    pub(crate) presentation: Presentation,
+    /// The source files of the asset.
+    pub(crate) sources: Vec<Arc<SourceObject>>,
+}
+
+impl Prepared {
+    /// About how many bytes of memory it holds.
+    pub fn memory(&self) -> usize {
+        self.presentation.memory()
+    }
+
+    /// Reads the head of the index of `documents`.
+    ///
+    /// # Errors
+    /// `BadSource` when it breaks its format.
+    pub(crate) fn new(documents: &Documents, tag: u64, head: &[u8]) -> Result<Self> {
+        let head = Head::read(head, documents.asset.index.bytes)?;
+        let sources: Vec<Arc<SourceObject>> = documents.asset.sources.iter().cloned().map(Arc::new).collect();
+        for track in &head.tracks {
+            if let Storage::File(source) = track.storage
+                && usize::from(source) >= sources.len()
+            {
+                let message =
+                    format!("index: track {} is in source {source}, the asset has {}", track.name, sources.len());
+                return Err(Error::bad_source(message));
+            }
+        }
+        let configuration = documents.configuration.clone();
+        let target = configuration.segment_duration_seconds;
+        let segments = segmenter::ladder(&head, target);
+        let deliveries = delivery::deliveries(&head, &configuration);
+        let tracks = head.tracks.iter().zip(segments).zip(deliveries);
+        let renditions = tracks.map(|((track, mut segments), delivery)| {
+            if let Delivery::Transport { .. } = delivery {
+                reach(&mut segments, head.cuts.len());
+            }
+            let rendition = Rendition { delivery, segments, ..Rendition::default() };
+            measured(&head, track, rendition, target)
+        });
+        let renditions = renditions.collect();
+        Ok(Self { presentation: Presentation { tag, configuration, head, renditions }, sources })
+    }
+
+    /// A track that is offered, and what the configuration makes of it.
+    ///
+    /// # Errors
+    /// `NotFound` when there is none of this name.
+    pub(crate) fn find(&self, name: TrackName) -> Result<(&Track, &Rendition)> {
+        let mut offered = self.presentation.offered();
+        let found = offered.find(|(track, _)| track.name == name);
+        found.ok_or_else(|| Error::not_found(format!("this configuration offers no track {name} of the asset")))
+    }
+
+    /// The first video track, which audio playlists are aligned to.
+    pub(crate) fn reference(&self) -> Option<(&Track, &Rendition)> {
+        self.presentation.offered().find(|(track, _)| track.is_video())
+    }
+}
+
+/// What is multiplexed with video has to be in some segment even where the video has nothing.
+fn reach(segments: &mut [Segment], end: usize) {
+    let mut next = end;
+    for segment in segments.iter_mut().rev() {
+        segment.fragments.end = next.max(segment.fragments.end);
+        next = segment.fragments.start;
+    }
+}
+
+/// The timed metadata that segments of `track` carry: those of video do, or of audio when there is no video.
+fn events<'a>(head: &'a Head, track: &Track) -> Option<&'a Track> {
+    let carries = match track.media {
+        Media::Video(_) => true,
+        Media::Audio(_) => !head.tracks.iter().any(Track::is_video),
+        Media::Text(_) | Media::Metadata => false,
+    };
+    head.tracks.iter().find(|t| t.media == Media::Metadata && carries)
+}
+
+/// What CMAF segments of `track` are made of.
+pub(crate) fn carrier<'a>(head: &'a Head, track: &'a Track) -> Carrier<'a> {
+    Carrier { track, events: events(head, track) }
+}
+
+/// What transport streams of `video` are made of.
+pub(crate) fn program<'a>(head: &'a Head, video: &'a Track, audio: Option<usize>) -> Program<'a> {
+    let audio = audio.and_then(|at| head.tracks.get(at));
+    Program { video, audio, events: events(head, video).filter(|e| e.transport) }
+}
+
+/// Length in bytes of a segment; 0 where it is not known from the head.
+fn length(head: &Head, track: &Track, delivery: Delivery, segment: &Segment) -> u64 {
+    match delivery {
+        Delivery::Cmaf => fmp4::length(carrier(head, track), segment),
+        Delivery::Transport { audio } => transport::length(program(head, track, audio), segment),
+        Delivery::Packed(_) => transport::packed_length(track, segment),
+        // Text is small: its own bytes are near enough.
+        Delivery::Webvtt | Delivery::Wvtt | Delivery::WebvttFile => {
+            let fragments = track.fragments.get(segment.fragments.clone()).unwrap_or_default();
+            fragments.iter().map(|f| f.bytes).fold(0, u64::saturating_add)
+        }
+        Delivery::Absent => 0,
+    }
+}
+
+/// Fills in the bit rates.
+fn measured(head: &Head, track: &Track, mut rendition: Rendition, target: u32) -> Rendition {
+    let delivery = rendition.delivery;
+    let bytes = rendition.segments.iter().map(|segment| length(head, track, delivery, segment));
+    (rendition.peak_bandwidth, rendition.average_bandwidth) =
+        bandwidth(&rendition.segments, bytes, track.timescale, target);
+    if track.is_video() {
+        let frames = iframes(head, track, &rendition);
+        let ends = frames.iter().skip(1).map(|f| f.time).chain([track.end]);
+        let rates = frames.iter().zip(ends).map(|(frame, end)| {
+            let bits = u128::from(frame.range.end - frame.range.start) * 8 * u128::from(track.timescale);
+            // A last group of pictures of a few frames would claim a rate that nobody has to sustain.
+            let ticks = end.saturating_sub(frame.time).max(u64::from(track.timescale) / 2);
+            u64::try_from(bits / u128::from(ticks.max(1))).unwrap_or(u64::MAX)
+        });
+        rendition.iframe_bandwidth = rates.max().unwrap_or(0);
+    }
+    rendition
+}
+
+/// The key frames of a video track, each with its segment and its byte range in it.
+pub(crate) fn iframes(head: &Head, track: &Track, rendition: &Rendition) -> Vec<Iframe> {
+    let numbered = (1u32..).zip(&rendition.segments);
+    let frames = numbered.flat_map(|(number, segment)| {
+        let frames = match rendition.delivery {
+            Delivery::Cmaf => fmp4::iframes(carrier(head, track), segment),
+            Delivery::Transport { audio } => transport::iframes(program(head, track, audio), segment),
+            _ => Vec::new(),
+        };
+        frames.into_iter().map(move |(time, range)| Iframe { segment: number, time, range })
+    });
+    frames.collect()
+}

@@ -1,0 +1,343 @@
+//! Segments of transport streams and packed audio out of an index: what their packets are made from, and how many there are.
+
+use core::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::error::{Error, Result};
+use crate::index::block::{Block, Sample};
+use crate::index::events::{self, Event};
+use crate::index::head::{ElementaryStream, Media, Storage};
+use crate::index::{Fragment, Head, Track};
+use crate::limits;
+use crate::media::segmenter::Segment;
+use crate::media::time::rescale;
+use crate::response::Part;
+use crate::segment::gather::{Gathered, Stored, fragment_data};
+use crate::segment::packed;
+use crate::segment::recipe::{self, Recipe, Section, Transport};
+use crate::segment::ts::{self, AudioStream, Before, Packets, Tag, Unit, VideoStream};
+
+/// The tracks of a transport stream.
+#[derive(Clone, Copy, Debug)]
+pub struct Program<'a> {
+    /// Video; it carries the clock.
+    pub video: &'a Track,
+    /// Audio that is multiplexed with it.
+    pub audio: Option<&'a Track>,
+    /// Timed metadata.
+    pub events: Option<&'a Track>,
+}
+
+impl<'a> Program<'a> {
+    /// All of its tracks.
+    pub fn tracks(self) -> impl Iterator<Item = &'a Track> {
+        [Some(self.video), self.audio, self.events].into_iter().flatten()
+    }
+
+    /// Packets of a fragment.
+    fn packets(self, fragment: usize) -> u64 {
+        let of = |track: &Track| {
+            track.fragments.get(fragment).map_or(0, |f| u64::from(f.packets).saturating_add(u64::from(f.clocks)))
+        };
+        self.tracks().map(of).fold(0, u64::saturating_add)
+    }
+}
+
+/// Length of a segment in bytes.
+pub fn length(program: Program<'_>, segment: &Segment) -> u64 {
+    let packets = segment.fragments.clone().map(|f| program.packets(f)).fold(0, u64::saturating_add);
+    packets.saturating_mul(ts::PACKET).saturating_add(ts::PSI_BYTES)
+}
+
+/// The byte ranges in a segment that hold the packets of a key frame, one per fragment, each with the presentation time of
+/// the key frame in ticks of the video. The tables at the start of a segment are not in them.
+pub fn iframes(program: Program<'_>, segment: &Segment) -> Vec<(u64, Range<u64>)> {
+    let mut at = ts::PSI_BYTES;
+    let mut ranges = Vec::new();
+    for number in segment.fragments.clone() {
+        if let Some(fragment) = program.video.fragments.get(number).filter(|f| f.samples > 0) {
+            let end = at.saturating_add(u64::from(fragment.first_sample_packets) * ts::PACKET);
+            ranges.push((program.video.start(number), at..end));
+        }
+        at = at.saturating_add(program.packets(number).saturating_mul(ts::PACKET));
+    }
+    ranges
+}
+
+/// The time of a title, in ticks of 90 kHz: from the first decoding time of any track to the end of the longest.
+fn title(head: &Head) -> Range<i64> {
+    let tracks = || head.tracks.iter().filter(|t| !matches!(t.media, Media::Text(_) | Media::Metadata));
+    let start = tracks().map(|t| decoded(t, t.decode_time(0))).min().unwrap_or(0);
+    let end = tracks().map(|t| clock(t, i64::try_from(t.end).unwrap_or(i64::MAX))).max().unwrap_or(0);
+    start..end.max(start)
+}
+
+/// Ticks of the track in ticks of 90 kHz.
+fn clock(track: &Track, ticks: i64) -> i64 {
+    rescale(ticks, track.timescale, ts::TIMESCALE)
+}
+
+/// Decoding time in the transport stream, in ticks of 90 kHz, of what has this decoding time in the track.
+fn decoded(track: &Track, time: u64) -> i64 {
+    clock(track, shifted(track, time).saturating_sub(i64::from(track.reorder)))
+}
+
+/// A decoding time of the track from presentation time 0.
+fn shifted(track: &Track, time: u64) -> i64 {
+    i64::try_from(time).unwrap_or(i64::MAX).saturating_sub(i64::try_from(track.edit_media_time).unwrap_or(i64::MAX))
+}
+
+/// The time for which a fragment of `video` has the clock.
+fn span(video: &Track, number: usize, title: &Range<i64>) -> Range<i64> {
+    let start = if number == 0 { title.start } else { decoded(video, video.decode_time(number)) };
+    let last = number + 1 >= video.fragments.len();
+    let end = if last { title.end } else { decoded(video, video.decode_time(number + 1)) };
+    start..end
+}
+
+/// Appends the units of a fragment whose samples are given.
+fn units(track: &Track, fragment: &Fragment, samples: &[Sample], annex_b: &[i32], out: &mut Vec<Unit>) {
+    let mut time = shifted(track, fragment.decode_time);
+    let mut deltas = annex_b.iter();
+    for sample in samples {
+        let delta = deltas.next().copied().unwrap_or(0);
+        out.push(Unit {
+            size: sample.size.saturating_add_signed(delta),
+            dts: clock(track, time.saturating_sub(i64::from(track.reorder))),
+            pts: clock(track, time.saturating_add(i64::from(sample.composition_offset))),
+            sync: sample.sync,
+        });
+        time = time.saturating_add(i64::from(sample.duration));
+    }
+}
+
+/// The sample entry of a fragment.
+fn entry<'a>(track: &'a Track, fragment: &Fragment) -> Result<&'a [u8]> {
+    let entry = (fragment.description as usize).checked_sub(1).and_then(|n| track.sample_entries.get(n));
+    entry
+        .map(AsRef::as_ref)
+        .ok_or_else(|| Error::bad_source(format!("index: track {} has no sample entry", track.name)))
+}
+
+/// Fills in how many packets the fragments of all tracks take, given all blocks of an index as they stand after its head.
+///
+/// # Errors
+/// `Limit` when a fragment has more packets than can be counted.
+pub fn count(head: &mut Head, blocks: &[u8]) -> Result<()> {
+    let title = title(head);
+    let mut rest = blocks;
+    let (mut block, mut own, mut events) = (Block::default(), Vec::new(), Vec::new());
+    for track in &mut head.tracks {
+        for number in 0..track.fragments.len() {
+            let Some(fragment) = track.fragments.get(number).copied() else { break };
+            let data = rest.split_at_checked(fragment.block_bytes as usize);
+            let (data, after) = data.ok_or_else(|| Error::internal("blocks that end early"))?;
+            rest = after;
+            if !track.transport {
+                continue;
+            }
+            let (mut packets, mut first) = (Packets::default(), 0);
+            if track.media == Media::Metadata {
+                events.clear();
+                events::read(track, number, data, &mut events)?;
+                packets = events.iter().map(|e| ts::id3_packets(&tag(track, e))).fold(packets, |a, b| a + b);
+            } else {
+                block.read(track, &fragment, data)?;
+                own.clear();
+                units(track, &fragment, &block.samples, &block.annex_b, &mut own);
+                if track.is_video() {
+                    packets = ts::video_packets(&own, &span(track, number, &title));
+                    first = own.first().map_or(0, ts::access_unit_packets);
+                } else {
+                    packets = ts::audio_packets(&AudioStream::from_sample_entry(entry(track, &fragment)?)?, &own, None);
+                }
+            }
+            let small = |n: u64| {
+                u32::try_from(n)
+                    .map_err(|_| Error::limit(format!("track {} has {n} packets in a fragment", track.name)))
+            };
+            let counts = (small(packets.payload)?, small(packets.clock)?, small(first)?);
+            if let Some(fragment) = track.fragments.get_mut(number) {
+                (fragment.packets, fragment.clocks, fragment.first_sample_packets) = counts;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn tag(track: &Track, event: &Event) -> Tag {
+    let time = i64::try_from(event.time).unwrap_or(i64::MAX);
+    Tag { size: u32::try_from(event.message.len()).unwrap_or(u32::MAX), pts: clock(track, time) }
+}
+
+/// What of the index a transport stream is made from: its tracks with their blocks.
+#[derive(Clone, Copy, Debug)]
+pub struct Blocks<'a> {
+    /// Video.
+    pub video: Stored<'a>,
+    /// Audio that is multiplexed with it.
+    pub audio: Option<Stored<'a>>,
+    /// Timed metadata.
+    pub events: Option<Stored<'a>>,
+}
+
+/// Makes segment `number`, counted from 1, of a transport stream.
+///
+/// # Errors
+/// `BadSource` when the blocks break their format, `Limit` when the segment is too large.
+pub fn write(head: &Head, blocks: Blocks<'_>, segment: &Segment, number: u32) -> Result<Part> {
+    let program = Program {
+        video: blocks.video.track,
+        audio: blocks.audio.map(|a| a.track),
+        events: blocks.events.map(|e| e.track),
+    };
+    let bytes = length(program, segment);
+    if bytes > limits::MAX_SEGMENT_BYTES {
+        return Err(Error::limit(format!("the segment has {bytes} bytes, more than {}", limits::MAX_SEGMENT_BYTES)));
+    }
+    let title = title(head);
+    let mut before = before(program, segment, number);
+    let mut transport = Transport {
+        program: streams(program, segment)?,
+        video: Vec::new(),
+        audio: Vec::new(),
+        tags: Vec::new(),
+        messages: Vec::new(),
+        fragments: Vec::with_capacity(segment.fragments.len()),
+    };
+    let (mut video, mut audio, mut found) = (Gathered::default(), Gathered::default(), Vec::new());
+    let mut sections = Vec::with_capacity(segment.fragments.len());
+    let mut start = 0u64;
+    for at in segment.fragments.clone() {
+        let mut shares = vec![add(blocks.video, segment, at, &mut video, &mut transport.video)?];
+        if let Some(stored) = blocks.audio {
+            shares.push(add(stored, segment, at, &mut audio, &mut transport.audio)?);
+        }
+        let first = transport.tags.len();
+        if let Some(stored) = blocks.events {
+            found.clear();
+            events::read(stored.track, at, fragment_data(stored, segment, at)?, &mut found)?;
+            transport.tags.extend(found.iter().map(|event| tag(stored.track, event)));
+            transport.messages.extend(found.drain(..).map(|event| event.message));
+        }
+        let tags = first..transport.tags.len();
+        transport.fragments.push(recipe::Fragment { span: span(program.video, at, &title), tags, before });
+        sections.push(Section { start, head: Bytes::new(), shares });
+        start = start.saturating_add(program.packets(at).saturating_mul(ts::PACKET));
+        if at == segment.fragments.start {
+            start = start.saturating_add(ts::PSI_BYTES);
+        }
+        before.video = before.video.saturating_add(packets(program.video, at));
+        before.audio = before.audio.saturating_add(program.audio.map_or(0, |t| packets(t, at)));
+        before.id3 = before.id3.saturating_add(program.events.map_or(0, |t| packets(t, at)));
+    }
+    if video.samples.len() + audio.samples.len() > limits::MAX_SEGMENT_SAMPLES {
+        return Err(Error::limit(format!("a segment has more than {} samples", limits::MAX_SEGMENT_SAMPLES)));
+    }
+    let mut streams = vec![video.stream(carriage(program.video))];
+    streams.extend(program.audio.map(|track| audio.stream(carriage(track))));
+    let recipe = Recipe { streams, program: recipe::Program::Transport(Box::new(transport)), sections, bytes };
+    Ok(Part::Made { range: 0..bytes, recipe: Arc::new(recipe) })
+}
+
+fn carriage(track: &Track) -> Option<ElementaryStream> {
+    match track.storage {
+        Storage::Transport { stream, .. } => Some(stream),
+        _ => None,
+    }
+}
+
+/// Adds a fragment of a track to what was gathered, and its units.
+fn add(
+    stored: Stored<'_>,
+    segment: &Segment,
+    at: usize,
+    gathered: &mut Gathered,
+    out: &mut Vec<Unit>,
+) -> Result<recipe::Share> {
+    let share = gathered.add(stored, segment, at..at + 1, |_| {})?;
+    if let Some(fragment) = stored.track.fragments.get(at) {
+        let samples = gathered.samples.get(share.samples.clone()).unwrap_or_default();
+        let annex_b = gathered.annex_b.get(share.samples.clone()).unwrap_or_default();
+        units(stored.track, fragment, samples, annex_b, out);
+    }
+    Ok(share)
+}
+
+fn packets(track: &Track, fragment: usize) -> u64 {
+    track.fragments.get(fragment).map_or(0, |f| u64::from(f.packets))
+}
+
+/// What stands before a segment in its title.
+fn before(program: Program<'_>, segment: &Segment, number: u32) -> Before {
+    let sum = |track: &Track| {
+        let fragments = track.fragments.get(..segment.fragments.start).unwrap_or_default();
+        fragments.iter().map(|f| u64::from(f.packets)).fold(0, u64::saturating_add)
+    };
+    Before {
+        segments: u64::from(number.saturating_sub(1)),
+        video: sum(program.video),
+        audio: program.audio.map_or(0, sum),
+        id3: program.events.map_or(0, sum),
+    }
+}
+
+/// How the samples of a segment are written. Its sample entries are those of the period, whichever fragment has any.
+fn streams(program: Program<'_>, segment: &Segment) -> Result<ts::Program> {
+    let described = |track: &Track| {
+        let fragments = track.fragments.get(segment.fragments.clone()).unwrap_or_default();
+        fragments.iter().find(|f| f.samples > 0).or(fragments.first()).copied().unwrap_or_default()
+    };
+    let video = VideoStream::from_sample_entry(entry(program.video, &described(program.video))?)?;
+    let audio = match program.audio {
+        Some(track) => {
+            let stream = AudioStream::from_sample_entry(entry(track, &described(track))?)?;
+            let language = Some(track.language_code).filter(|code| code != b"und");
+            Some(ts::Audio { stream, language })
+        }
+        None => None,
+    };
+    Ok(ts::Program { video: Some(video), audio, id3: program.events.is_some() })
+}
+
+/// Length in bytes of a segment of packed audio.
+pub fn packed_length(track: &Track, segment: &Segment) -> u64 {
+    let fragments = track.fragments.get(segment.fragments.clone()).unwrap_or_default();
+    let (frames, bytes) = fragments.iter().fold((0u64, 0u64), |(frames, bytes), f| {
+        (frames.saturating_add(u64::from(f.samples)), bytes.saturating_add(f.bytes))
+    });
+    let stream = packed_stream(track, segment);
+    stream.map_or(0, |stream| packed::length(&stream, frames, bytes))
+}
+
+fn packed_stream(track: &Track, segment: &Segment) -> Result<AudioStream> {
+    let fragments = track.fragments.get(segment.fragments.clone()).unwrap_or_default();
+    let described = fragments.iter().find(|f| f.samples > 0).copied().unwrap_or_default();
+    AudioStream::from_sample_entry(entry(track, &described)?)
+}
+
+/// Makes a segment of packed audio.
+///
+/// # Errors
+/// As [`write`].
+pub fn write_packed(stored: Stored<'_>, segment: &Segment) -> Result<Part> {
+    let bytes = packed_length(stored.track, segment);
+    if bytes > limits::MAX_SEGMENT_BYTES {
+        return Err(Error::limit(format!("the segment has {bytes} bytes, more than {}", limits::MAX_SEGMENT_BYTES)));
+    }
+    let mut gathered = Gathered::default();
+    let share = gathered.add(stored, segment, segment.fragments.clone(), |_| {})?;
+    if gathered.samples.len() > limits::MAX_SEGMENT_SAMPLES {
+        return Err(Error::limit(format!("a segment has more than {} samples", limits::MAX_SEGMENT_SAMPLES)));
+    }
+    let first = stored.track.fragments.get(segment.fragments.start).map_or(0, |f| f.decode_time);
+    let mut head = Vec::new();
+    packed::tag(clock(stored.track, shifted(stored.track, first)), &mut head);
+    let sections = vec![Section { start: 0, head: head.into(), shares: vec![share] }];
+    let streams = vec![gathered.stream(carriage(stored.track))];
+    let program = recipe::Program::Packed(packed_stream(stored.track, segment)?);
+    let recipe = Recipe { streams, program, sections, bytes };
+    Ok(Part::Made { range: 0..bytes, recipe: Arc::new(recipe) })
+}
