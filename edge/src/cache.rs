@@ -7,8 +7,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use packager::Prepared;
 use packager::config::SourceObject;
-use packager::job::Prepared;
 use packager::response::{Part, Response};
 use packager::route::Resource;
 

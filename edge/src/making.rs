@@ -208,7 +208,8 @@ mod tests {
         let object = |path: &str| Arc::new(SourceObject { path: path.into(), bytes: 400_000, etag: None });
         let (a, b) = (object("a"), object("b"));
         let half = 100 * samples as u64;
-        let read = |object: &Arc<SourceObject>, range| Read { object: object.clone(), range, pid: 0, skip: None };
+        let read =
+            |object: &Arc<SourceObject>, range| Read { object: object.clone(), range, pid: 0, skip: None, samples: 0 };
         let stream = Stream {
             carriage: None,
             reads: vec![read(&a, 400_000 - half..400_000), read(&b, 0..half), read(&b, half..3 * half)],

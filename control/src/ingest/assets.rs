@@ -1,6 +1,7 @@
 //! The ingest of assets: takes what waits, indexes it, and makes it playable. All state is in the database, so that a run
 //! that ends with the process is started again.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use anyhow::Result;
@@ -9,13 +10,14 @@ use packager::ingest::IndexedAsset;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
 
+use super::playlist;
 use super::reading::{self, Stopped};
 use crate::archive::ObjectInfo;
 use crate::clock;
 use crate::context::Context;
 use crate::db::assets::{Indexed, Run};
 use crate::db::indexes::IndexObject;
-use crate::db::{assets, indexes, sources};
+use crate::db::{assets, folders, indexes, source_warnings, sources};
 use crate::push::documents;
 
 /// Takes the asset that waits longest and indexes it. Answers whether there was one.
@@ -84,13 +86,31 @@ async fn ingest(context: &Context, run: Run) -> Result<(), Stopped> {
     let sources = sources::list(&mut db, run.id).await?;
     drop(db);
     tracing::info!(asset = asset.name, sources = sources.len(), "indexing");
-    let stored = reading::look_up(&context.media, &sources).await?;
-    let indexed = reading::index(context, run, &sources, &stored).await?;
-    let index = write_index(context, &indexed).await?;
-    finish(context, run, &stored, &indexed, &index).await?;
+    let found = match asset.playlist.clone() {
+        Some(path) => {
+            let playlist::Indexed { asset, folders } = playlist::index(context, run, path).await?;
+            Found { asset, stored: Vec::new(), folders }
+        }
+        None => {
+            let stored = reading::look_up(&context.media, &sources).await?;
+            let asset = reading::index(context, run, &sources, &stored).await?;
+            Found { asset, stored, folders: BTreeSet::new() }
+        }
+    };
+    let index = write_index(context, &found.asset).await?;
+    finish(context, run, &found, &index).await?;
     context.push_wake.wake();
     tracing::info!(asset = asset.name, index_bytes = index.bytes, "playable");
     Ok(())
+}
+
+/// What an ingest found.
+struct Found {
+    asset: IndexedAsset,
+    /// For each source what the storage says about it.
+    stored: Vec<ObjectInfo>,
+    /// Where the objects lie that playlists name.
+    folders: BTreeSet<String>,
 }
 
 /// Writes the index under a name of its own.
@@ -111,13 +131,8 @@ async fn write_index(context: &Context, indexed: &IndexedAsset) -> Result<IndexO
 }
 
 /// Makes the asset playable: its row, its index and its document change together.
-async fn finish(
-    context: &Context,
-    run: Run,
-    stored: &[ObjectInfo],
-    indexed: &IndexedAsset,
-    index: &IndexObject,
-) -> Result<(), Stopped> {
+async fn finish(context: &Context, run: Run, found: &Found, index: &IndexObject) -> Result<(), Stopped> {
+    let indexed = &found.asset;
     let json = |e: serde_json::Error| Stopped::Failed(format!("internal error: {e}"));
     let result = Indexed {
         warnings: serde_json::to_string(&indexed.warnings).map_err(json)?,
@@ -130,7 +145,12 @@ async fn finish(
     }
     indexes::release(&mut tx, run.id, clock::now_ms()).await?;
     indexes::assign(&mut tx, run.id, index).await?;
-    for (position, info) in (0_i64..).zip(stored) {
+    source_warnings::clear(&mut tx, run.id).await?;
+    folders::clear(&mut tx, run.id).await?;
+    for folder in &found.folders {
+        folders::insert(&mut tx, run.id, folder).await?;
+    }
+    for (position, info) in (0_i64..).zip(&found.stored) {
         let bytes = i64::try_from(info.bytes).unwrap_or(i64::MAX);
         sources::set_stored(&mut tx, run.id, position, bytes, info.etag.as_deref()).await?;
     }

@@ -1,6 +1,7 @@
 //! From stored media to playable assets.
 
 pub mod assets;
+mod playlist;
 mod reading;
 mod sweep;
 

@@ -2,6 +2,8 @@
 #![allow(missing_docs, reason = "a test program has no public interface")]
 #![allow(clippy::disallowed_methods, reason = "tests read fixtures")]
 
+#[path = "transport/build.rs"]
+mod build;
 #[path = "transport/damage.rs"]
 mod damage;
 #[path = "transport/ffmpeg.rs"]
@@ -10,6 +12,12 @@ mod ffmpeg;
 mod judge;
 #[path = "transport/learn.rs"]
 mod learn;
+#[path = "transport/program.rs"]
+mod program;
+#[path = "transport/sound.rs"]
+mod sound;
+#[path = "transport/video.rs"]
+mod video;
 
 use std::path::{Path, PathBuf};
 

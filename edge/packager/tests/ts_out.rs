@@ -480,7 +480,7 @@ fn what_has_no_place_is_refused_with_the_reason() {
             let error = match handler {
                 Handler::Video => VideoStream::from_sample_entry(&entry).unwrap_err(),
                 Handler::Audio => AudioStream::from_sample_entry(&entry).unwrap_err(),
-                Handler::Text => panic!("{name} has no text"),
+                Handler::Text => continue,
             };
             assert_eq!(error.kind(), ErrorKind::Unsupported, "{name}");
             assert!(error.message().ends_with("has no place in an MPEG-2 transport stream of HLS"), "{error}");

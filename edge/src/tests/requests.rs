@@ -194,7 +194,7 @@ fn a_made_part_with_an_object_that_changed_is_an_error_that_names_it() {
     block_on(async {
         let edge = ready();
         let object = |path: &str| Arc::new(SourceObject { path: path.into(), bytes: MEDIA_BYTES, etag: None });
-        let read = |path: &str| Read { object: object(path), range: 0..10, pid: 0, skip: None };
+        let read = |path: &str| Read { object: object(path), range: 0..10, pid: 0, skip: None, samples: 0 };
         let stream = Stream {
             carriage: None,
             reads: vec![read("v/1.ts"), read("v/2.ts")],

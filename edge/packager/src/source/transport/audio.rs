@@ -27,7 +27,8 @@ pub(super) struct Audio {
     /// What has been looked at.
     at: usize,
     places: Places,
-    stamps: VecDeque<Stamp>,
+    /// Times to come, each with what `missing` was there.
+    stamps: VecDeque<(Stamp, u64)>,
     /// The last frame ended where `at` is.
     synced: bool,
     /// Of the last frame.
@@ -37,14 +38,32 @@ pub(super) struct Audio {
     config: Option<usize>,
     anchor: Option<Stamp>,
     offset_samples: u32,
-    /// Bytes that went by since the last frame.
-    lost: u64,
-    last_bytes: u64,
-    last_samples: u32,
+    /// Bytes of all packets that were lost, estimated.
+    missing: u64,
+    last: Last,
     run: u32,
     /// The next frame does not follow the last one.
     broken: bool,
     neutral: Vec<u8>,
+}
+
+/// The last frame.
+#[derive(Clone, Copy, Debug, Default)]
+struct Last {
+    bytes: u64,
+    samples: u32,
+    /// Where it ended in the elementary stream, and what `missing` was there.
+    end: u64,
+    missing: u64,
+}
+
+impl Last {
+    /// Samples of the frames that so many lost bytes were.
+    fn samples_of(&self, bytes: u64) -> u32 {
+        // A frame counts when most of it is lost: parts of two may be.
+        let frames = (bytes + self.bytes / 4).checked_div(self.bytes).unwrap_or(0);
+        frames.saturating_mul(self.samples.into()).min(u32::MAX.into()) as u32
+    }
 }
 
 /// What becomes of a frame.
@@ -71,9 +90,8 @@ impl Audio {
             config: None,
             anchor: None,
             offset_samples: 0,
-            lost: 0,
-            last_bytes: 0,
-            last_samples: 0,
+            missing: 0,
+            last: Last::default(),
             run: 0,
             broken: false,
             neutral: Vec::new(),
@@ -87,10 +105,10 @@ impl Audio {
     /// A PES packet with times begins.
     pub fn stamp(&mut self, pts: u64, dts: u64) {
         let at = self.base + self.data.len() as u64;
-        if self.stamps.back().is_some_and(|s| s.at == at) {
+        if self.stamps.back().is_some_and(|(s, _)| s.at == at) {
             self.stamps.pop_back();
         }
-        self.stamps.push_back(Stamp { at, pts, dts });
+        self.stamps.push_back((Stamp { at, pts, dts }, self.missing));
     }
 
     /// Bytes of the stream.
@@ -112,7 +130,7 @@ impl Audio {
     pub fn gap(&mut self, packets: u8, cx: &mut Context<'_, impl FnMut(Frame<'_>)>) -> Result<()> {
         self.carve(true, cx)?;
         self.skip(self.data.len() - self.at);
-        self.lost += u64::from(packets) * PAYLOAD_BYTES;
+        self.missing += u64::from(packets) * PAYLOAD_BYTES;
         self.synced = false;
         self.broken = true;
         Ok(())
@@ -122,18 +140,15 @@ impl Audio {
     pub fn reset(&mut self, cx: &mut Context<'_, impl FnMut(Frame<'_>)>) -> Result<()> {
         self.gap(0, cx)?;
         self.stamps.clear();
-        (self.anchor, self.lost) = (None, 0);
+        self.anchor = None;
         Ok(())
     }
 
     fn skip(&mut self, bytes: usize) {
         self.at += bytes;
-        if self.codec.is_audio() {
-            self.lost += bytes as u64;
-        }
         self.broken |= bytes > 0;
         let position = self.position();
-        while self.stamps.get(1).is_some_and(|next| next.at <= position) {
+        while self.stamps.get(1).is_some_and(|(next, _)| next.at <= position) {
             self.stamps.pop_front();
         }
         self.places.trim(position);
@@ -198,14 +213,14 @@ impl Audio {
         let first = self.position();
         let inside = first + 1..first + unit.bytes as u64;
         let same = self.identity == Some(unit.identity);
-        let begins_pes = self.stamps.iter().any(|s| s.at == first);
-        let straddles = self.stamps.iter().any(|s| inside.contains(&s.at));
+        let begins_pes = self.stamps.iter().any(|(s, _)| s.at == first);
+        let straddles = self.stamps.iter().any(|(s, _)| inside.contains(&s.at));
         if (self.synced || begins_pes) && same && !straddles {
             return Some(true);
         }
         let rest = self.data.get(self.at + unit.bytes..).unwrap_or_default();
         match units::unit(self.codec, rest, end) {
-            Ok(next) => Some(next.identity == unit.identity),
+            Ok(next) => Some(same || next.identity == unit.identity),
             Err(bits::Error::End) if !end => None,
             Err(bits::Error::End) => Some(self.identity.is_none_or(|known| known == unit.identity)),
             Err(bits::Error::Range) => Some(false),
@@ -216,20 +231,20 @@ impl Audio {
         let first = self.position();
         let end = first + unit.bytes as u64;
         let mut own = None;
-        while let Some(stamp) = self.stamps.front().copied().filter(|s| s.at <= first) {
+        while let Some(stamp) = self.stamps.front().copied().filter(|(s, _)| s.at <= first) {
             self.stamps.pop_front();
             own = Some(stamp);
         }
-        if let Some(stamp) = own {
-            self.anchor = Some(stamp);
-            self.offset_samples = 0;
-        } else if self.lost > 0 && self.last_bytes > 0 {
-            let frames = (self.lost + self.last_bytes / 2) / self.last_bytes;
-            let samples = frames.saturating_mul(self.last_samples.into()).min(u32::MAX.into()) as u32;
-            self.offset_samples = self.offset_samples.saturating_add(samples);
+        let since = |at: u64, missing: u64| first.saturating_sub(at) + (self.missing - missing);
+        let lost = since(self.last.end, self.last.missing);
+        if let Some((stamp, missing)) = own {
+            // A frame may begin in the packet before its time; one that was lost may not.
+            let before = if lost > 0 { self.last.samples_of(since(stamp.at, missing)) } else { 0 };
+            (self.anchor, self.offset_samples) = (Some(stamp), before);
+        } else if lost > 0 {
+            self.offset_samples = self.offset_samples.saturating_add(self.last.samples_of(lost));
         }
-        self.broken |= self.lost > 0;
-        (self.lost, self.synced) = (0, true);
+        self.synced = true;
         let bytes = self.data.get(self.at..self.at + unit.bytes).unwrap_or_default();
         let configured =
             configure(self.codec, bytes, self.identity == Some(unit.identity), (&mut self.keys, self.config), cx)?;
@@ -282,7 +297,7 @@ impl Audio {
             }
         }
         self.offset_samples = self.offset_samples.saturating_add(samples);
-        (self.last_bytes, self.last_samples) = (unit.bytes as u64, samples);
+        self.last = Last { bytes: unit.bytes as u64, samples, end, missing: self.missing };
         self.at += unit.bytes;
         self.places.trim(self.position());
         Ok(())

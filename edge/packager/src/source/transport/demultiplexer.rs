@@ -246,7 +246,7 @@ impl Demultiplexer {
         for number in 0..self.tracks.len() {
             let entry = assigned.iter().find(|(assigned, _)| *assigned == number).map(|(_, entry)| *entry);
             let pid = entry.map(|e| e.pid);
-            if self.tracks.get(number).is_some_and(|t| t.pid != pid) {
+            if self.tracks.get(number).is_some_and(|t| t.pid.is_some() && t.pid != pid) {
                 self.reset_track(number, false, sink)?;
             }
             let (Some(track), Some(info)) = (self.tracks.get_mut(number), self.streams.get_mut(number)) else { break };
