@@ -736,6 +736,7 @@ fn broken_sample_entries_are_refused_or_make_streams_whose_sizes_hold() {
             let sample = random_sample(random, 4, true);
             let mut unit = Unit { size: sample.len() as u32, sync: true, ..Unit::default() };
             match handler {
+                Handler::Text => {}
                 Handler::Video => program.video = VideoStream::from_sample_entry(&entry).ok(),
                 Handler::Audio => {
                     let stream = AudioStream::from_sample_entry(&entry).ok();
