@@ -43,6 +43,8 @@ pub struct Track {
     pub cuts: Vec<usize>,
     /// How many samples of the source were left out before the first one.
     pub dropped: usize,
+    /// Composition offsets of video stay as they are stored, and the edit list says where the presentation begins.
+    pub composition_as_stored: bool,
     placement: Placement,
 }
 
@@ -181,6 +183,7 @@ impl Track {
             closed: true,
             cuts: Vec::new(),
             dropped: 0,
+            composition_as_stored: false,
             placement: Placement::default(),
         };
         track.read_entries()?;
@@ -559,7 +562,7 @@ impl Plan {
     /// Makes composition offsets relative to the first sample of the track, whose presentation time is its decoding time
     /// then: the edit list of video is folded away (CMAF brand `cmf2`). Audio has none.
     fn fold_composition(&mut self) {
-        for track in &mut self.tracks {
+        for track in self.tracks.iter_mut().filter(|t| !t.composition_as_stored) {
             let first = track.media.samples.first().map_or(0, |s| s.composition_offset);
             let video = track.is_video();
             for sample in &mut track.media.samples {

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use super::cuts::{self, CommonCut, Ladder};
 use super::join::Timeline;
 use super::offers;
+use super::pass_on::{self, PassedOn};
 use super::rendition::Rendition;
 use super::select::{self, Wanted};
-use super::stream::{SegmentStart, Stream, Transport};
+use super::stream::{SegmentStart, StoredFragments, Stream, Transport};
 use super::tags;
 use crate::config::SourceObject;
 use crate::error::{Error, Result};
@@ -36,6 +37,12 @@ struct Rest {
     scanned: Scanned,
     /// The samples of text.
     texts: Vec<Vec<u8>>,
+    /// How its fragments are stored.
+    stored: Option<StoredFragments>,
+    /// How many samples the source has of it, if it is in one part.
+    unbroken: Option<usize>,
+    /// How its fragments are passed on, if they are.
+    passed_on: Option<PassedOn>,
 }
 
 /// Makes the index.
@@ -55,12 +62,15 @@ pub fn finish(multivariant: &Multivariant, wanted: &[Wanted], mut renditions: Ve
     let mut rests = Vec::new();
     for (number, rendition) in renditions.iter_mut().enumerate() {
         for mut stream in rendition.content.take_streams() {
+            let unbroken = (stream.parts.len() == 1).then_some(stream.media.samples.len());
             timeline.join(&mut stream);
             let id = stream.media.id;
             let title = format!("{}: track {id}", rendition.media.path);
             warnings.extend(stream.warnings.drain(..).map(|w| format!("{title}: {w}")));
-            let Stream { starts, transport, scanned, texts, media: track, .. } = stream;
-            rests.push(Rest { rendition: number, id, starts, transport, scanned, texts });
+            let Stream { starts, transport, scanned, texts, stored, media: track, .. } = stream;
+            let rest =
+                Rest { rendition: number, id, starts, transport, scanned, texts, stored, unbroken, passed_on: None };
+            rests.push(rest);
             media.push((number, track));
         }
         warnings.extend(rendition.take_warnings());
@@ -90,7 +100,9 @@ pub fn finish(multivariant: &Multivariant, wanted: &[Wanted], mut renditions: Ve
     // Every rendition carries the same tags.
     let tags = renditions.iter_mut().map(|r| r.content.take_tags()).find(|t| !t.is_empty()).unwrap_or_default();
     let events = tags::events(tags, &timeline, origin);
-    let plan = cut(tracks, &files, &rests, &mut warnings)?.finish(&files)?;
+    let mut plan = cut(tracks, &files, &rests, &mut warnings)?;
+    pass_on(&mut plan, &mut rests, !events.is_empty());
+    let plan = plan.finish(&files)?;
     let spaces: Vec<Held> = renditions.iter().map(|r| Held::new(&r.space)).collect();
     let offers = offers::offers(multivariant, wanted, &plan);
     let mut texts = Vec::with_capacity(plan.tracks.len());
@@ -117,12 +129,26 @@ pub fn finish(multivariant: &Multivariant, wanted: &[Wanted], mut renditions: Ve
             captions,
             scanned,
             text,
+            passed_on: rest.passed_on.take(),
         }
     });
     let contents = Contents { files: &files, plan: &plan, details: details.collect(), subtitles, events };
     let mut asset = assemble::write(contents, &mut warnings)?;
     asset.warnings = limit_warnings(warnings);
     Ok(asset)
+}
+
+/// Finds the tracks whose fragments can be passed on. Timed metadata are written into the fragments of video, or of sound
+/// when there is no video.
+fn pass_on(plan: &mut Plan, rests: &mut [Rest], has_events: bool) {
+    let has_video = plan.tracks.iter().any(Track::is_video);
+    for (track, rest) in plan.tracks.iter_mut().zip(rests) {
+        let carries = has_events && (track.is_video() || !has_video);
+        let unbroken = rest.unbroken == Some(track.media.samples.len());
+        if let Some(stored) = rest.stored.as_ref().filter(|_| !carries) {
+            rest.passed_on = pass_on::pass_on(track, stored, unbroken);
+        }
+    }
 }
 
 /// What the samples of a text track become.

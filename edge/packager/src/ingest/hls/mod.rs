@@ -7,6 +7,7 @@ mod cuts;
 mod finish;
 mod join;
 mod offers;
+pub mod pass_on;
 mod rendition;
 mod select;
 pub mod stream;

@@ -5,7 +5,7 @@ use core::ops::Range;
 use crate::codec::{Config, Scanner, Subsample};
 use crate::error::{Error, Result};
 use crate::index::block::Stretch;
-use crate::index::head::ElementaryStream;
+use crate::index::head::{ElementaryStream, Stored};
 use crate::ingest::plan::{self, Format};
 use crate::ingest::scan::Scanned;
 use crate::limits;
@@ -65,6 +65,24 @@ pub struct Place {
     pub follows: bool,
 }
 
+/// How fragments of a track are stored.
+#[derive(Debug)]
+pub struct StoredFragments {
+    /// What an initialization section has to say for them; `None` when no single one can.
+    pub defaults: Option<Stored>,
+    /// In order.
+    pub fragments: Vec<StoredFragment>,
+}
+
+/// A `moof` and the `mdat` after it.
+#[derive(Clone, Debug)]
+pub struct StoredFragment {
+    /// The first sample of the track in it.
+    pub first: usize,
+    /// Both boxes, in the space of the rendition's objects; empty when they cannot be moved.
+    pub range: Range<u64>,
+}
+
 /// A track while it is read.
 #[derive(Debug)]
 pub struct Stream {
@@ -91,6 +109,8 @@ pub struct Stream {
     pub starts: Vec<SegmentStart>,
     /// How the samples lie in a transport stream, if they do; the offset of a sample is the number of its place then.
     pub transport: Option<Transport>,
+    /// How its fragments are stored, if it is in fragments.
+    pub stored: Option<StoredFragments>,
     /// The clock of a transport stream at the last sample, without wraps.
     pub clock: Option<i64>,
     /// Whether a transport stream says that it is an audio description.
@@ -135,6 +155,7 @@ impl Stream {
             parts: Vec::new(),
             starts: Vec::new(),
             transport: None,
+            stored: None,
             clock: None,
             audio_description: false,
             warnings: Vec::new(),
