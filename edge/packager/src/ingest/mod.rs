@@ -12,7 +12,7 @@ use plan::Plan;
 use scan::{Scan, Scanned};
 use source::{Content, SourceReader};
 use subtitles::Subtitles;
-use texts::{Text, TextScan};
+use texts::TextScan;
 
 mod assemble;
 pub mod hls;
@@ -134,8 +134,16 @@ pub struct Indexer {
 enum Phase {
     Boxes { source: usize, reader: SourceReader, media: Vec<(usize, SourceTrack)> },
     Samples(Box<Scan>),
-    Texts { plan: Box<Plan>, scanned: Vec<Scanned>, scan: TextScan },
+    Texts(Box<Texts>),
     Over,
+}
+
+/// Everything but the text has been read.
+#[derive(Debug)]
+struct Texts {
+    plan: Plan,
+    scanned: Vec<Scanned>,
+    scan: TextScan,
 }
 
 impl Indexer {
@@ -197,14 +205,14 @@ impl Indexer {
                     }
                     let (plan, scanned) = scan.finish();
                     let scan = TextScan::new(&plan);
-                    self.phase = Phase::Texts { plan: Box::new(plan), scanned, scan };
+                    self.phase = Phase::Texts(Box::new(Texts { plan, scanned, scan }));
                 }
-                Phase::Texts { plan, scanned, mut scan } => {
-                    if let Some((source, range)) = scan.wanted(&plan) {
-                        self.phase = Phase::Texts { plan, scanned, scan };
+                Phase::Texts(mut texts) => {
+                    if let Some((source, range)) = texts.scan.wanted(&texts.plan) {
+                        self.phase = Phase::Texts(texts);
                         return Ok(IngestStep::Read { source, range });
                     }
-                    return self.finish(&plan, scanned, scan.finish()).map(IngestStep::Done);
+                    return self.finish(*texts).map(IngestStep::Done);
                 }
                 Phase::Over => return Err(Error::internal("this indexer is finished")),
             }
@@ -219,7 +227,7 @@ impl Indexer {
         let wanted = match &mut self.phase {
             Phase::Boxes { source, reader, .. } => reader.wanted().map(|range| (*source, range)),
             Phase::Samples(scan) => scan.wanted(),
-            Phase::Texts { plan, scan, .. } => scan.wanted(plan),
+            Phase::Texts(texts) => texts.scan.wanted(&texts.plan),
             Phase::Over => None,
         };
         let Some((source, range)) = wanted else { return Err(Error::internal("nothing was asked for")) };
@@ -233,7 +241,7 @@ impl Indexer {
                 reader.supply(bytes, file_bytes)
             }
             Phase::Samples(scan) => scan.supply(&bytes),
-            Phase::Texts { plan, scan, .. } => scan.supply(plan, &bytes),
+            Phase::Texts(texts) => texts.scan.supply(&texts.plan, &bytes),
             Phase::Over => Ok(()),
         };
         supplied.map_err(|e| e.context(path))
@@ -248,11 +256,13 @@ impl Indexer {
                 (*source as f64 + reader.progress()) / self.files.len() as f64 * BOXES
             }
             Phase::Samples(scan) => BOXES + (1.0 - BOXES) * scan.progress(),
-            Phase::Texts { .. } | Phase::Over => 1.0,
+            Phase::Texts(_) | Phase::Over => 1.0,
         }
     }
 
-    fn finish(&mut self, plan: &Plan, scanned: Vec<Scanned>, texts: Vec<Option<Text>>) -> Result<IndexedAsset> {
+    fn finish(&mut self, texts: Texts) -> Result<IndexedAsset> {
+        let Texts { plan, scanned, scan } = texts;
+        let texts = scan.finish();
         let mut warnings = core::mem::take(&mut self.warnings);
         let details = plan.tracks.iter().zip(scanned).zip(texts).map(|((track, scanned), text)| {
             let file = self.files.get(track.source);

@@ -252,6 +252,26 @@ pub fn ingest_playlist(
     panic!("the indexer does not come to an end");
 }
 
+/// Asks for every CMAF segment of every track: what was indexed is there, each sample of the size that the index says.
+pub fn all_segments(indexed: &IndexedAsset, seconds: u32, read: impl Fn(&SourceObject, Range<u64>) -> Vec<u8>) {
+    let head = Head::read(&indexed.index[..indexed.head_bytes as usize], indexed.index.len() as u64);
+    let head = head.expect("what was written is read");
+    let documents = documents(PackageType::Dash, seconds, &indexed.index, indexed.head_bytes, &[]);
+    let tag = packager::job::tag(&documents);
+    for (track, segments) in head.tracks.iter().zip(segmenter::ladder(&head, seconds)) {
+        if track.hidden {
+            continue;
+        }
+        for number in 1..=segments.len() as u32 {
+            let file = TrackFile::Segment { number, format: SegmentFormat::Cmaf };
+            let resource = Resource::Tagged { tag, track: track.name, file };
+            let response = respond(&documents, resource, &indexed.index).expect("a segment of what was ingested");
+            let bytes = bytes_of(&response.parts, 7000, &read);
+            assert_eq!(bytes.len() as u64, response.len(), "the length is known before the bytes");
+        }
+    }
+}
+
 /// Documents of an asset `a` in a group `g` with a configuration `c`.
 pub fn documents(package_type: PackageType, seconds: u32, index: &[u8], head_bytes: u64, sources: &[u64]) -> Documents {
     let configuration = PackagingConfiguration {

@@ -51,6 +51,17 @@ impl Content {
         }
     }
 
+    /// The segment before the next one is over; `discontinuity` begins with that.
+    ///
+    /// # Errors
+    /// What is wrong at its end.
+    pub fn end_segment(&mut self, discontinuity: bool) -> Result<()> {
+        match self {
+            Self::Packets(packets) => packets.end_segment(discontinuity),
+            _ => Ok(()),
+        }
+    }
+
     /// A segment begins with these bytes, which are pushed next.
     ///
     /// # Errors
@@ -77,7 +88,7 @@ impl Content {
         match self {
             Self::Unknown => {}
             Self::Fragments(fragments) => fragments.begin(segment),
-            Self::Packets(packets) => packets.begin(&segment)?,
+            Self::Packets(packets) => packets.begin(&segment),
             Self::Subtitles(subtitles) => subtitles.begin(segment),
         }
         Ok(())

@@ -45,7 +45,7 @@ struct Rest {
 pub fn finish(multivariant: &Multivariant, wanted: &[Wanted], mut renditions: Vec<Rendition>) -> Result<IndexedAsset> {
     let mut warnings = select::warnings(multivariant);
     for rendition in &mut renditions {
-        rendition.content.finish().map_err(|e| e.context(&rendition.media.path))?;
+        rendition.finish()?;
     }
     let timeline = {
         let streams: Vec<&Stream> = renditions.iter().flat_map(|r| r.content.streams()).collect();

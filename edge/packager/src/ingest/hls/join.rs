@@ -43,14 +43,11 @@ impl Timeline {
         for (number, part) in reference.parts.iter().enumerate() {
             let (first, last) = presented(reference, number);
             let before = shifts.last().map_or(0, |s| s.by.ticks);
-            // Pictures that are lost leave a hole; sound that goes on tells them from a clock that was set anew.
-            let others = streams.iter().filter(|s| !core::ptr::eq(**s, *reference) && !s.parts.is_empty());
-            let mut others = others.peekable();
+            // Media that are lost leave a hole in some tracks; a clock that was set anew shows in all of them.
+            let others = || streams.iter().filter(|s| !core::ptr::eq(**s, *reference) && !s.parts.is_empty());
             let forward = end.is_some_and(|end| first.saturating_add(before) >= end);
-            let hole = part.id.untagged > 0
-                && forward
-                && others.peek().is_some()
-                && others.all(|s| s.parts.iter().all(|p| p.id != part.id));
+            let shared = others().all(|s| s.parts.iter().any(|p| p.id == part.id));
+            let hole = part.id.untagged > 0 && forward && !shared;
             let by = match end {
                 Some(end) if !hole => end.saturating_sub(first),
                 _ => before,

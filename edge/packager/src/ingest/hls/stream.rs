@@ -286,10 +286,8 @@ impl Stream {
         self.fresh = false;
         if !tagged && self.warnings.len() < limits::MAX_WARNINGS {
             let milliseconds = i128::from(gap) * 1000 / i128::from(self.media.timescale.max(1));
-            self.warnings.push(format!(
-                "time jumps by {milliseconds} ms at sample {} without EXT-X-DISCONTINUITY; it was joined",
-                first + 1
-            ));
+            self.warnings
+                .push(format!("time jumps by {milliseconds} ms at sample {} without EXT-X-DISCONTINUITY", first + 1));
         }
         self.parts.push(Part { id: PartId { discontinuity: self.discontinuity, untagged }, first, start });
     }

@@ -105,15 +105,18 @@ impl Gathered {
 }
 
 impl Packets {
-    /// A segment begins.
+    /// The segment before the next one is over.
     ///
     /// # Errors
-    /// What is wrong at the end of the segment before.
-    pub fn begin(&mut self, segment: &Segment) -> Result<()> {
-        let discontinuity = self.spans.last().is_some_and(|s| s.discontinuity != segment.discontinuity);
+    /// What is wrong at its end.
+    pub fn end_segment(&mut self, discontinuity: bool) -> Result<()> {
         let gathered = &mut self.gathered;
         self.reader.segment(discontinuity, &mut |frame| gathered.keep(&frame))?;
-        self.take_frames()?;
+        self.take_frames()
+    }
+
+    /// A segment begins.
+    pub fn begin(&mut self, segment: &Segment) {
         let position = segment.base.saturating_add(segment.range.start);
         self.spans.push(Span {
             pushed: self.pushed,
@@ -122,7 +125,6 @@ impl Packets {
             discontinuity: segment.discontinuity,
             hole: core::mem::take(&mut self.hole),
         });
-        Ok(())
     }
 
     /// Brings the next bytes.
