@@ -25,7 +25,8 @@ mod source;
 mod subtitles;
 mod texts;
 
-/// What an operator says about a source.
+/// What an operator says about a source. Of a file with sound or picture it is about those, and text tracks beside them in
+/// the file are described by the file alone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Description {
     /// BCP 47 tag; else what the media says.
@@ -182,6 +183,7 @@ impl Indexer {
                             media.extend(tracks.into_iter().map(|t| (source, t)));
                         }
                         Content::Subtitles(document) => {
+                            // A file beside the media counts from the start of the title, wherever its media times begin.
                             self.warnings.extend(document.warnings.iter().map(|w| format!("{path}: {w}")));
                             let description = self.files.get(source).map(|f| f.description.clone());
                             let description = description.unwrap_or_default();
@@ -264,11 +266,17 @@ impl Indexer {
         let mut warnings = core::mem::take(&mut self.warnings);
         let details = plan.tracks.iter().zip(scanned).zip(texts).map(|((track, scanned), text)| {
             let file = self.files.get(track.source);
-            Details { text, ..Details::of_file(track.source, file, scanned) }
+            let details = Details::of_file(track.source, file, scanned);
+            let beside = plan.tracks.iter().any(|t| t.source == track.source && !t.is_text());
+            let description = match track.is_text() && beside {
+                true => Description::default(),
+                false => details.description,
+            };
+            Details { text, description, ..details }
         });
         let contents = Contents {
             files: &self.files,
-            plan: &plan,
+            plan,
             details: details.collect(),
             subtitles: core::mem::take(&mut self.subtitles),
             events: Vec::new(),
