@@ -276,7 +276,7 @@ impl Indexer {
         });
         let contents = Contents {
             files: &self.files,
-            plan,
+            plan: &plan,
             details: details.collect(),
             subtitles: core::mem::take(&mut self.subtitles),
             events: Vec::new(),
