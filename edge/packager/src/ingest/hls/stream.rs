@@ -272,7 +272,7 @@ impl Stream {
         let usual = self.media.samples.last().map_or(0, |s| i64::from(s.duration));
         let gap = time.saturating_sub(self.last_time.saturating_add(usual));
         if self.fresh || gap.unsigned_abs() > second.saturating_add(self.hole).unsigned_abs() {
-            self.begin_part(number, time, gap);
+            self.begin_part(number, time, gap)?;
         } else if let Some(last) = self.media.samples.last_mut() {
             let step = time.saturating_sub(self.last_time);
             if step <= 0 {
@@ -300,7 +300,10 @@ impl Stream {
         Ok(())
     }
 
-    fn begin_part(&mut self, first: usize, start: i64, gap: i64) {
+    fn begin_part(&mut self, first: usize, start: i64, gap: i64) -> Result<()> {
+        if self.parts.len() >= limits::MAX_TIME_BREAKS {
+            return Err(Error::limit(format!("time breaks more than {} times", limits::MAX_TIME_BREAKS)));
+        }
         let tagged = self.fresh;
         let before = self.parts.last().map(|p| p.id).filter(|id| id.discontinuity == self.discontinuity);
         let untagged = before.map_or(0, |id| id.untagged + 1);
@@ -311,6 +314,7 @@ impl Stream {
                 .push(format!("time jumps by {milliseconds} ms at sample {} without EXT-X-DISCONTINUITY", first + 1));
         }
         self.parts.push(Part { id: PartId { discontinuity: self.discontinuity, untagged }, first, start });
+        Ok(())
     }
 
     fn scan(&mut self, sample: &Sample, data: &[u8]) -> Result<()> {
