@@ -30,7 +30,7 @@ impl Site {
         let sizes: Vec<u64> = files.iter().map(|f| f.len() as u64).collect();
         let mut documents = drive::documents(PackageType::Hls, seconds, &indexed.index, indexed.head_bytes, &sizes);
         Arc::make_mut(&mut documents.configuration).audio_separation = separate;
-        let answers = drive::crawl(&documents, &indexed.index).into_iter().map(|(resource, response)| {
+        let answers = drive::crawl(&documents, &indexed.index, usize::MAX).into_iter().map(|(resource, response)| {
             let bytes = drive::bytes_of(&response.parts, 999, |object, range| {
                 let number: usize = object.path.trim_end_matches(".mp4").parse().expect("a file of the test");
                 files[number][range.start as usize..range.end as usize].to_vec()

@@ -215,8 +215,14 @@ impl Track {
         if let Some(entry) = self.media.sample_entries.iter().find(|e| matches!(&e.kind.0, b"encv" | b"enca")) {
             read_entry(self.media.handler, entry)?;
         }
+        // Entries that are the same are one: going from one to the other changes nothing.
+        let entries = &self.media.sample_entries;
+        let first = |entry: &OwnedEntry| entries.iter().position(|e| e.bytes == entry.bytes).unwrap_or(0) as u32 + 1;
+        let firsts: Vec<u32> = entries.iter().map(first).collect();
         let mut used: Vec<u32> = Vec::new();
         for sample in &mut self.media.samples {
+            let same = (sample.description as usize).checked_sub(1).and_then(|n| firsts.get(n));
+            sample.description = same.copied().unwrap_or(sample.description);
             let at = match used.last() {
                 Some(last) if *last == sample.description => used.len() - 1,
                 _ => used.iter().position(|d| *d == sample.description).unwrap_or(used.len()),

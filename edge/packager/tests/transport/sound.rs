@@ -156,3 +156,24 @@ fn substreams_that_depend_are_in_the_same_sample() {
     let audio = found.streams[0].configs[0].config.audio().unwrap().clone();
     assert_eq!((audio.channels, audio.channel_map, audio.sample_rate), (7, Some(0xfa00), 48_000));
 }
+
+#[test]
+fn latm_holds_the_frames_of_adts() {
+    let path = |name: &str| std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/transport").join(name);
+    let [adts, latm] = ["aac_adts.ts", "aac_latm.ts"].map(|name| {
+        let bytes = std::fs::read(path(name)).unwrap();
+        let found = learn::learn(&[(false, &bytes)], &[188]).unwrap();
+        learn::check_extraction(&bytes, &found, name);
+        found
+    });
+    assert_eq!((adts.streams[0].codec, latm.streams[0].codec), (EsCodec::AacAdts, EsCodec::AacLatm));
+    assert!(adts.frames[0].len() > 40);
+    assert_eq!(adts.frames[0].len(), latm.frames[0].len());
+    for (index, (a, b)) in adts.frames[0].iter().zip(&latm.frames[0]).enumerate() {
+        assert!(a.data == b.data && a.duration_samples == b.duration_samples, "frame {index}");
+        // PES packets begin at different frames.
+        let time = |f: &Learned| f.pts as i64 + i64::from(f.offset_samples) * 90_000 / 44_100;
+        assert!((time(a) - time(b)).abs() <= 1, "frame {index}");
+    }
+    assert_eq!(adts.streams[0].configs[0].config, latm.streams[0].configs[0].config);
+}

@@ -253,7 +253,6 @@ impl Audio {
         let mut samples = 0;
         match configured {
             Configured::LeaveOut(why) => {
-                cx.warn(&format!("left out: {why}"));
                 cx.info.left_out = Some(why);
                 return Ok(());
             }

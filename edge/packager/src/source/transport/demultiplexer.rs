@@ -71,6 +71,18 @@ impl Demultiplexer {
         self.warnings.lines()
     }
 
+    /// Says why streams have no frames.
+    pub fn leave_out_empty(&mut self) {
+        let empty = |s: &&mut ElementaryStream| s.frames == 0 && s.left_out.is_none() && s.codec != EsCodec::Id3;
+        for stream in self.streams.iter_mut().filter(empty) {
+            stream.left_out = Some(if stream.codec.is_video() {
+                "there is no picture with its parameter sets that decoding can start with".into()
+            } else {
+                "there is no frame in it".into()
+            });
+        }
+    }
+
     fn spot(&self) -> Spot {
         Spot { segment: self.segment, packet: self.packet, pid: self.pid }
     }

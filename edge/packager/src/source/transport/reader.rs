@@ -59,7 +59,9 @@ impl TransportReader {
     pub fn finish(&mut self, sink: &mut impl FnMut(Frame<'_>)) -> Result<()> {
         self.demultiplexer.begin_first();
         self.end_segment(sink)?;
-        self.demultiplexer.reset(false, sink)
+        self.demultiplexer.reset(false, sink)?;
+        self.demultiplexer.leave_out_empty();
+        Ok(())
     }
 
     fn end_segment(&mut self, sink: &mut impl FnMut(Frame<'_>)) -> Result<()> {

@@ -283,12 +283,12 @@ impl Pictures {
                     place: Place { run: self.run, ..place },
                 });
             }
-            (None, ..) => {
-                cx.warn("a picture before the first PES packet with a PTS was left out");
-                self.broken = true;
-            }
-            _ => {
-                cx.warn("a picture before the first one that decoding can start with was left out");
+            (times, config, _) => {
+                cx.warn(match (times, config) {
+                    (None, _) => "a picture before the first PES packet with a PTS was left out",
+                    (_, None) if sync => "a picture without its parameter sets was left out",
+                    _ => "a picture before the first one that decoding can start with was left out",
+                });
                 self.broken = true;
             }
         }
