@@ -1,11 +1,12 @@
 //! Segments of movie fragments, gathered into tracks.
 
 use super::content::Segment;
-use super::stream::{NewSample, StoredFragment, StoredFragments, Stream};
+use super::layout::{StoredFragment, StoredFragments};
+use super::stream::{NewSample, Stream};
 use super::tags::{self, MessageTime, Room, Tag};
 use crate::error::{Error, Result};
 use crate::index::head::Stored;
-use crate::ingest::plan::Refusal;
+use crate::ingest::entries::Refusal;
 use crate::limits;
 use crate::media::sample::Sample;
 use crate::media::time::{Instant, rescale};

@@ -4,17 +4,19 @@ use std::sync::Arc;
 
 use super::cuts::{self, CommonCut, Ladder};
 use super::join::Timeline;
+use super::layout::{StoredFragments, Transport};
 use super::offers;
 use super::pass_on::{self, PassedOn};
 use super::rendition::Rendition;
 use super::select::{self, Wanted};
-use super::stream::{SegmentStart, StoredFragments, Stream, Transport};
+use super::stream::{SegmentStart, Stream};
 use super::tags;
 use crate::config::SourceObject;
 use crate::error::{Error, Result};
 use crate::index::block::Object;
 use crate::index::head::{self, Storage};
 use crate::ingest::assemble::{self, Contents, Details};
+use crate::ingest::cutting;
 use crate::ingest::plan::{self, Plan, Track};
 use crate::ingest::scan::Scanned;
 use crate::ingest::subtitles::Subtitles;
@@ -247,7 +249,7 @@ fn cut(mut tracks: Vec<Track>, files: &[SourceFile], rests: &[Rest], warnings: &
     let mut times: Vec<Instant> = common.iter().map(|c| Instant { ticks: c.time, timescale: 1_000_000_000 }).collect();
     if !ladders.is_empty() {
         let seconds: Vec<u32> = cuts.iter().map(|c| c.second).collect();
-        for second in plan::seconds_after_video(&tracks, &seconds) {
+        for second in cutting::seconds_after_video(&tracks, &seconds) {
             cuts.push(head::Cut { second, ..head::Cut::default() });
             times.push(Instant { ticks: i64::from(second), timescale: 1 });
         }

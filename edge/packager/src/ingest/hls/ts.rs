@@ -1,7 +1,8 @@
 //! Segments of transport streams, gathered into tracks.
 
 use super::content::Segment;
-use super::stream::{NewSample, PartId, Place, Stream, Transport};
+use super::layout::{Place, Transport};
+use super::stream::{NewSample, PartId, Stream};
 use super::tags::{Room, Tag};
 use crate::error::{Error, Result};
 use crate::index::head::ElementaryStream;
