@@ -1,7 +1,7 @@
 //! From a plan and what its samples told to the bytes of an index.
 
+use super::hls::layout::Place;
 use super::hls::pass_on::PassedOn;
-use super::hls::stream::Place;
 use super::plan::{self, Plan};
 use super::scan::Scanned;
 use super::subtitles::Subtitles;

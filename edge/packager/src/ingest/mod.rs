@@ -15,6 +15,8 @@ use subtitles::Subtitles;
 use texts::TextScan;
 
 mod assemble;
+mod cutting;
+mod entries;
 pub mod hls;
 mod language;
 mod metadata;

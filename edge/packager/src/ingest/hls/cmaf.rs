@@ -1,11 +1,12 @@
 //! Segments of movie fragments, gathered into tracks.
 
 use super::content::Segment;
-use super::stream::{NewSample, StoredFragment, StoredFragments, Stream};
-use super::tags::{self, MessageTime, Tag};
+use super::layout::{StoredFragment, StoredFragments};
+use super::stream::{NewSample, Stream};
+use super::tags::{self, MessageTime, Room, Tag};
 use crate::error::{Error, Result};
 use crate::index::head::Stored;
-use crate::ingest::plan::Refusal;
+use crate::ingest::entries::Refusal;
 use crate::limits;
 use crate::media::sample::Sample;
 use crate::media::time::{Instant, rescale};
@@ -24,6 +25,7 @@ pub struct Fragments {
     segment: Option<Segment>,
     /// Timed ID3 tags.
     pub tags: Vec<Tag>,
+    room: Room,
     /// Those of the current segment, until its first sample tells its time.
     messages: Vec<(MessageTime, Vec<u8>)>,
     /// What looks wrong, for people.
@@ -59,9 +61,9 @@ impl Fragments {
     /// # Errors
     /// With box and byte offset: what cannot be read.
     pub fn push(&mut self, bytes: &[u8]) -> Result<()> {
-        let Self { reader, streams, current, segment, tags, messages, warnings } = self;
+        let Self { reader, streams, current, segment, tags, room, messages, warnings } = self;
         let Some(segment) = segment else { return Ok(()) };
-        let mut gathering = Gathering { streams, current, segment, tags, messages, warnings };
+        let mut gathering = Gathering { streams, current, segment, tags, room, messages, warnings };
         reader.push(bytes, &mut |found| gathering.take(found))
     }
 
@@ -83,6 +85,7 @@ struct Gathering<'a> {
     current: &'a mut Vec<Current>,
     segment: &'a Segment,
     tags: &'a mut Vec<Tag>,
+    room: &'a mut Room,
     messages: &'a mut Vec<(MessageTime, Vec<u8>)>,
     warnings: &'a mut Vec<String>,
 }
@@ -118,9 +121,8 @@ impl Gathering<'_> {
             }
             Found::Sample { track, sample, data } => self.sample(track, sample, data),
             Found::Message(whole) => {
-                let message = tags::read_message(whole).filter(|(_, tag)| tag.len() <= limits::MAX_TAG_BYTES);
-                if let Some((time, tag)) = message
-                    && self.tags.len() + self.messages.len() < limits::MAX_TAGS
+                if let Some((time, tag)) = tags::read_message(whole)
+                    && self.room.take(tag.len())
                 {
                     self.messages.push((time, tag.to_vec()));
                 }

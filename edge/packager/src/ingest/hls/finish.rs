@@ -4,17 +4,19 @@ use std::sync::Arc;
 
 use super::cuts::{self, CommonCut, Ladder};
 use super::join::Timeline;
+use super::layout::{StoredFragments, Transport};
 use super::offers;
 use super::pass_on::{self, PassedOn};
 use super::rendition::Rendition;
 use super::select::{self, Wanted};
-use super::stream::{SegmentStart, StoredFragments, Stream, Transport};
+use super::stream::{SegmentStart, Stream};
 use super::tags;
 use crate::config::SourceObject;
 use crate::error::{Error, Result};
 use crate::index::block::Object;
 use crate::index::head::{self, Storage};
 use crate::ingest::assemble::{self, Contents, Details};
+use crate::ingest::cutting;
 use crate::ingest::plan::{self, Plan, Track};
 use crate::ingest::scan::Scanned;
 use crate::ingest::subtitles::Subtitles;
@@ -41,6 +43,8 @@ struct Rest {
     stored: Option<StoredFragments>,
     /// How many samples the source has of it, if it is in one part.
     unbroken: Option<usize>,
+    /// Whether the source says that it is an audio description.
+    described: bool,
     /// How its fragments are passed on, if they are.
     passed_on: Option<PassedOn>,
 }
@@ -66,10 +70,25 @@ pub fn finish(multivariant: &Multivariant, wanted: &[Wanted], mut renditions: Ve
             timeline.join(&mut stream);
             let id = stream.media.id;
             let title = format!("{}: track {id}", rendition.media.path);
+            if stream.media.samples.is_empty() {
+                warnings.push(format!("{title} was left out: it has no samples in movie fragments"));
+                continue;
+            }
             warnings.extend(stream.warnings.drain(..).map(|w| format!("{title}: {w}")));
+            let described = stream.audio_description;
             let Stream { starts, transport, scanned, texts, stored, media: track, .. } = stream;
-            let rest =
-                Rest { rendition: number, id, starts, transport, scanned, texts, stored, unbroken, passed_on: None };
+            let rest = Rest {
+                rendition: number,
+                id,
+                starts,
+                transport,
+                scanned,
+                texts,
+                stored,
+                unbroken,
+                described,
+                passed_on: None,
+            };
             rests.push(rest);
             media.push((number, track));
         }
@@ -79,7 +98,7 @@ pub fn finish(multivariant: &Multivariant, wanted: &[Wanted], mut renditions: Ve
         .iter()
         .map(|r| SourceFile { path: r.media.path.clone(), bytes: 0, description: Description::default() })
         .collect();
-    let tracks = plan::present(&files, media, &mut warnings)?;
+    let tracks = plan::present(&files, media, &mut warnings).map_err(|error| explain(error, &warnings))?;
     let mut rests: Vec<Rest> = tracks
         .iter()
         .map(|track| {
@@ -116,6 +135,10 @@ pub fn finish(multivariant: &Multivariant, wanted: &[Wanted], mut renditions: Ve
         let scanned = core::mem::take(&mut rest.scanned);
         let mut captions = offer.captions;
         captions.retain(|c| offers::is_found(&c.channel, &scanned.cea608, &scanned.cea708));
+        let mut description = offer.description;
+        if rest.described && description.role.is_none() {
+            description.role = Some("description".to_owned());
+        }
         Details {
             storage: match &rest.transport {
                 Some(transport) => Storage::Transport { prefix, stream: transport.stream },
@@ -123,7 +146,7 @@ pub fn finish(multivariant: &Multivariant, wanted: &[Wanted], mut renditions: Ve
             },
             objects: held.map_or_else(Vec::new, |h| h.objects.clone()),
             places: rest.transport.as_ref().map_or(&[], |t| t.places.as_slice()),
-            description: offer.description,
+            description,
             hidden: offer.hidden,
             companion: offer.companion.filter(|_| track.is_video()),
             captions,
@@ -136,6 +159,16 @@ pub fn finish(multivariant: &Multivariant, wanted: &[Wanted], mut renditions: Ve
     let mut asset = assemble::write(contents, &mut warnings)?;
     asset.warnings = limit_warnings(warnings);
     Ok(asset)
+}
+
+/// Adds to an error what was left out before it, which may be all that there was.
+fn explain(error: Error, warnings: &[String]) -> Error {
+    const SHOWN: usize = 3;
+    if warnings.is_empty() {
+        return error;
+    }
+    let shown: Vec<&str> = warnings.iter().take(SHOWN).map(String::as_str).collect();
+    Error::new(error.kind(), format!("{error}; {}", shown.join("; ")))
 }
 
 /// Finds the tracks whose fragments can be passed on. Timed metadata are written into the fragments of video, or of sound
@@ -216,7 +249,7 @@ fn cut(mut tracks: Vec<Track>, files: &[SourceFile], rests: &[Rest], warnings: &
     let mut times: Vec<Instant> = common.iter().map(|c| Instant { ticks: c.time, timescale: 1_000_000_000 }).collect();
     if !ladders.is_empty() {
         let seconds: Vec<u32> = cuts.iter().map(|c| c.second).collect();
-        for second in plan::seconds_after_video(&tracks, &seconds) {
+        for second in cutting::seconds_after_video(&tracks, &seconds) {
             cuts.push(head::Cut { second, ..head::Cut::default() });
             times.push(Instant { ticks: i64::from(second), timescale: 1 });
         }

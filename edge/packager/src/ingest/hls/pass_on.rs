@@ -3,7 +3,7 @@
 
 use core::ops::Range;
 
-use super::stream::StoredFragments;
+use super::layout::StoredFragments;
 use crate::index::head::Stored;
 use crate::ingest::plan::Track;
 

@@ -1,12 +1,10 @@
 //! A track of a rendition while it is read: its samples one after the other, in parts of unbroken time.
 
-use core::ops::Range;
-
+use super::layout::{StoredFragments, Transport};
 use crate::codec::{Config, Scanner, Subsample};
 use crate::error::{Error, Result};
 use crate::index::block::Stretch;
-use crate::index::head::{ElementaryStream, Stored};
-use crate::ingest::plan::{self, Format};
+use crate::ingest::entries::{self, Format, Refusal};
 use crate::ingest::scan::Scanned;
 use crate::limits;
 use crate::media::sample::Sample;
@@ -41,46 +39,6 @@ pub struct SegmentStart {
     pub segment: usize,
     /// The first sample of the track in it.
     pub sample: usize,
-}
-
-/// How the samples of a track lie in a transport stream.
-#[derive(Debug)]
-pub struct Transport {
-    /// What has to be taken apart.
-    pub stream: ElementaryStream,
-    /// One for each sample.
-    pub places: Vec<Place>,
-}
-
-/// Where a sample lies in a transport stream.
-#[derive(Clone, Debug)]
-pub struct Place {
-    /// Packet identifier.
-    pub pid: u16,
-    /// Whole packets in the space of the rendition's objects.
-    pub packets: Range<u64>,
-    /// Bytes of the elementary stream from the first payload to the sample.
-    pub skip: u32,
-    /// Whether it follows the sample before it with nothing in between.
-    pub follows: bool,
-}
-
-/// How fragments of a track are stored.
-#[derive(Debug)]
-pub struct StoredFragments {
-    /// What an initialization section has to say for them; `None` when no single one can.
-    pub defaults: Option<Stored>,
-    /// In order.
-    pub fragments: Vec<StoredFragment>,
-}
-
-/// A `moof` and the `mdat` after it.
-#[derive(Clone, Debug)]
-pub struct StoredFragment {
-    /// The first sample of the track in it.
-    pub first: usize,
-    /// Both boxes, in the space of the rendition's objects; empty when they cannot be moved.
-    pub range: Range<u64>,
 }
 
 /// A track while it is read.
@@ -178,16 +136,16 @@ impl Stream {
     ///
     /// # Errors
     /// What refuses the track: a codec that is not handled; or the asset: encryption, too many entries.
-    pub fn entry(&mut self, entry: &OwnedEntry) -> Result<u32, plan::Refusal> {
+    pub fn entry(&mut self, entry: &OwnedEntry) -> Result<u32, Refusal> {
         let known = self.media.sample_entries.iter().position(|e| e.bytes == entry.bytes);
         if let Some(number) = known {
             return Ok(number as u32 + 1);
         }
         if self.media.sample_entries.len() >= limits::MAX_SAMPLE_ENTRIES {
             let message = format!("samples use more than {} sample entries", limits::MAX_SAMPLE_ENTRIES);
-            return Err(plan::Refusal::Asset(Error::limit(message)));
+            return Err(Refusal::Asset(Error::limit(message)));
         }
-        let config = match plan::read_entry(self.media.handler, entry)? {
+        let config = match entries::read_entry(self.media.handler, entry)? {
             Format::Media(config) => *config,
             Format::Text(_) => {
                 self.media.sample_entries.push(entry.clone());
@@ -272,7 +230,7 @@ impl Stream {
         let usual = self.media.samples.last().map_or(0, |s| i64::from(s.duration));
         let gap = time.saturating_sub(self.last_time.saturating_add(usual));
         if self.fresh || gap.unsigned_abs() > second.saturating_add(self.hole).unsigned_abs() {
-            self.begin_part(number, time, gap);
+            self.begin_part(number, time, gap)?;
         } else if let Some(last) = self.media.samples.last_mut() {
             let step = time.saturating_sub(self.last_time);
             if step <= 0 {
@@ -300,7 +258,10 @@ impl Stream {
         Ok(())
     }
 
-    fn begin_part(&mut self, first: usize, start: i64, gap: i64) {
+    fn begin_part(&mut self, first: usize, start: i64, gap: i64) -> Result<()> {
+        if self.parts.len() >= limits::MAX_TIME_BREAKS {
+            return Err(Error::limit(format!("time breaks more than {} times", limits::MAX_TIME_BREAKS)));
+        }
         let tagged = self.fresh;
         let before = self.parts.last().map(|p| p.id).filter(|id| id.discontinuity == self.discontinuity);
         let untagged = before.map_or(0, |id| id.untagged + 1);
@@ -311,6 +272,7 @@ impl Stream {
                 .push(format!("time jumps by {milliseconds} ms at sample {} without EXT-X-DISCONTINUITY", first + 1));
         }
         self.parts.push(Part { id: PartId { discontinuity: self.discontinuity, untagged }, first, start });
+        Ok(())
     }
 
     fn scan(&mut self, sample: &Sample, data: &[u8]) -> Result<()> {
