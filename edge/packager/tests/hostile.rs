@@ -51,6 +51,19 @@ fn a_file_may_end_anywhere() {
 }
 
 #[test]
+fn a_file_with_subtitles_may_hold_anything() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/media/text/tx3g.mp4");
+    let good = fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    drive::file(&good);
+    let text = good.windows(4).rposition(|w| w == b"trak").expect("a track of text");
+    for at in text..(text + 700).min(good.len()) {
+        let mut bad = good.clone();
+        bad[at] = good[at].wrapping_add(0x7f);
+        drive::file(&bad);
+    }
+}
+
+#[test]
 fn an_index_may_hold_anything() {
     let good = drive::ingest(&[&fixture("h264_aac.mp4")]).expect("the fixture is ingested").index;
     for at in 0..good.len() {

@@ -62,7 +62,8 @@ fn files_beside_the_media() {
         ("text/fra.srt", french),
     ])
     .unwrap();
-    assert_eq!(indexed.warnings, [] as [String; 0]);
+    let late = |name: &str, of| format!("text/{name}: 1 of {of} cues begin after the title has ended, at 16000 ms");
+    assert_eq!(indexed.warnings, [late("eng.vtt", 6), late("fra.srt", 4)]);
     let head = head_of(&indexed);
     let [video, english, french] = head.tracks.as_slice() else { panic!("{:?}", indexed.tracks) };
     assert!(video.is_video() && english.storage == Storage::Index && french.storage == Storage::Index);

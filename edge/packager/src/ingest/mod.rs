@@ -276,13 +276,10 @@ impl Indexer {
             };
             Details { text, description, ..details }
         });
-        let contents = Contents {
-            files: &self.files,
-            plan: &plan,
-            details: details.collect(),
-            subtitles: core::mem::take(&mut self.subtitles),
-            events: Vec::new(),
-        };
+        let mut subtitles = core::mem::take(&mut self.subtitles);
+        subtitles.iter_mut().for_each(|s| s.fit(&plan, &mut warnings));
+        let contents =
+            Contents { files: &self.files, plan: &plan, details: details.collect(), subtitles, events: Vec::new() };
         let mut asset = assemble::write(contents, &mut warnings)?;
         asset.warnings = limit_warnings(warnings);
         Ok(asset)

@@ -41,6 +41,16 @@ impl Subtitles {
         Self { path, document, description }
     }
 
+    /// Leaves out what begins when the title has ended.
+    pub fn fit(&mut self, plan: &Plan, warnings: &mut Vec<String>) {
+        let (path, all, end) = (&self.path, self.document.cues.len(), end(plan));
+        self.document.cues.retain(|cue| cue.start < end);
+        let late = all - self.document.cues.len();
+        if late > 0 {
+            warnings.push(format!("{path}: {late} of {all} cues begin after the title has ended, at {end} ms"));
+        }
+    }
+
     /// Appends its blocks to `blocks`.
     ///
     /// # Errors
@@ -48,8 +58,7 @@ impl Subtitles {
     pub fn write(self, ordinal: u16, plan: &Plan, blocks: &mut Vec<u8>) -> Result<Track> {
         let cuts: Vec<u64> = plan.times.iter().map(|t| milliseconds(*t)).collect();
         let written = cues::write(&self.document.cues, &cuts).map_err(|e| e.context(&self.path))?;
-        let end = |t: &plan::Track| milliseconds(Instant { ticks: t.end as i64, timescale: t.media.timescale });
-        let end = plan.tracks.iter().map(end).max().unwrap_or(0);
+        let end = end(plan);
         let language = self.description.language.as_deref().and_then(language::tag);
         let label = self.description.label.or_else(|| language.as_deref().and_then(language::name));
         let mut track = Track {
@@ -100,6 +109,12 @@ impl Subtitles {
         blocks.extend_from_slice(&written.bytes);
         Ok(track)
     }
+}
+
+/// When the title ends, in milliseconds.
+fn end(plan: &Plan) -> u64 {
+    let end = |t: &plan::Track| milliseconds(Instant { ticks: t.end as i64, timescale: t.media.timescale });
+    plan.tracks.iter().map(end).max().unwrap_or(0)
 }
 
 /// The role of subtitles of which nothing else is said.

@@ -18,6 +18,7 @@ use packager::ingest::{Description, IndexedAsset, Indexer, IngestStep, SourceFil
 use packager::job::{Documents, Job, Step};
 use packager::m3u8::{Media, Multivariant};
 use packager::make::{Maker, Progress, Recipe};
+use packager::media::delivery::{self, Delivery};
 use packager::media::segmenter;
 use packager::response::{Part, Response};
 use packager::route::{Resource, Route, SegmentFormat, TrackFile};
@@ -35,13 +36,20 @@ pub fn file(data: &[u8]) {
         let text = respond(&documents, manifest, &indexed.index).expect("a manifest of what was ingested");
         let text = text_of(&text);
         let tag = tag_in(&text);
-        for (track, segments) in head.tracks.iter().zip(segmenter::ladder(&head, 2)) {
-            for number in 1..=segments.len().min(3) as u32 {
-                let file = TrackFile::Segment { number, format: SegmentFormat::Cmaf };
+        let deliveries = delivery::deliveries(&head, &documents.configuration);
+        let tracks = head.tracks.iter().zip(segmenter::ladder(&head, 2)).zip(deliveries);
+        for ((track, segments), delivery) in tracks {
+            let get = |file| {
                 let resource = Resource::Tagged { tag, track: track.name, file };
-                let response = respond(&documents, resource, &indexed.index).expect("a segment of what was ingested");
-                let length = fmp4::length(Carrier { track, events: None }, &segments[number as usize - 1]);
-                assert_eq!(response.len(), length, "the length is known before the bytes");
+                respond(&documents, resource, &indexed.index).expect("a file of what was ingested")
+            };
+            let Some(format) = delivery.format() else { continue };
+            for number in 1..=segments.len().min(3) as u32 {
+                let response = get(TrackFile::Segment { number, format });
+                if delivery == Delivery::Cmaf {
+                    let length = fmp4::length(Carrier { track, events: None }, &segments[number as usize - 1]);
+                    assert_eq!(response.len(), length, "the length is known before the bytes");
+                }
                 for part in &response.parts {
                     if let Part::Source { range, .. } = part {
                         assert!(
@@ -51,8 +59,9 @@ pub fn file(data: &[u8]) {
                     }
                 }
             }
-            let resource = Resource::Tagged { tag, track: track.name, file: TrackFile::Init(1) };
-            respond(&documents, resource, &indexed.index).expect("an init segment of what was ingested");
+            if format == SegmentFormat::Cmaf {
+                get(TrackFile::Init(1));
+            }
         }
     }
     for separate in [false, true] {

@@ -17,10 +17,8 @@ struct Title {
 /// title are left out.
 pub fn place(tracks: &mut Vec<Track>, files: &[SourceFile], warnings: &mut Vec<String>) {
     let media = || tracks.iter().filter(|t| !t.is_text());
-    let ends = media().map(|t| Instant {
-        ticks: i64::try_from(t.end).unwrap_or(i64::MAX),
-        timescale: t.media.timescale,
-    });
+    let ends =
+        media().map(|t| Instant { ticks: i64::try_from(t.end).unwrap_or(i64::MAX), timescale: t.media.timescale });
     let Some(origin) = media().next().map(Track::origin) else { return };
     let Some(end) = ends.max_by(|a, b| a.order(*b)) else { return };
     let title = Title { origin, end };
@@ -52,7 +50,8 @@ impl Track {
         let end = title.end.in_timescale(timescale);
         let end = self.placement.media_end.map_or(end, |media_end| presented(self, media_end).min(end));
 
-        let composition = |track: &Self| track.timed().next().map(|(t, s)| t.saturating_add(s.composition_offset.into()));
+        let composition =
+            |track: &Self| track.timed().next().map(|(t, s)| t.saturating_add(s.composition_offset.into()));
         let mut start = composition(self).map_or(0, |time| presented(self, time));
         let moved = start.saturating_sub(composition(self).unwrap_or(0));
         let mut over = 0;
