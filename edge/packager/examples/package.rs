@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! cargo run --example package -- OUT SECONDS FILE...
+//! cargo run --example package -- OUT SECONDS PLAYLIST.m3u8
 //! ```
 
 #![allow(clippy::disallowed_methods, reason = "what drives the core has files and a clock")]
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use packager::config::{
     Asset, HlsVersion, IndexObject, PackageType, PackagingConfiguration, SourceObject, StreamSelection, TextFormat,
 };
+use packager::ingest::hls::{Answer, HlsStep, PlaylistIndexer};
 use packager::ingest::{Description, IndexedAsset, Indexer, IngestStep, SourceFile};
 use packager::job::{Documents, Job, Step};
 use packager::make::{Maker, Progress};
@@ -25,39 +27,27 @@ use sha2::{Digest, Sha256};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
-    let usage = "usage: package OUT SECONDS FILE...";
+    let usage = "usage: package OUT SECONDS FILE... | PLAYLIST.m3u8";
     let out = arguments.next().ok_or(usage)?;
     let seconds = arguments.next().ok_or(usage)?.parse()?;
     let files: Vec<String> = arguments.collect();
-    let opened = files.iter().map(fs::File::open).collect::<Result<Vec<_>, _>>()?;
-    let sizes = opened.iter().map(|f| f.metadata().map(|m| m.len())).collect::<Result<Vec<_>, _>>()?;
+    let playlist = files.first().filter(|f| f.ends_with(".m3u8"));
 
-    let sources = files.iter().zip(&sizes).map(|(path, &bytes)| SourceFile {
-        path: path.clone(),
-        bytes,
-        description: Description::default(),
-    });
     let started = std::time::Instant::now();
-    let mut indexer = Indexer::new(sources.collect())?;
-    let indexed: IndexedAsset = loop {
-        match indexer.step()? {
-            IngestStep::Read { source, range } => {
-                let mut bytes = vec![0; usize::try_from(range.end - range.start)?];
-                opened[source].read_exact_at(&mut bytes, range.start)?;
-                indexer.supply(bytes.into())?;
-            }
-            IngestStep::Done(indexed) => break indexed,
-        }
+    let mut media_bytes = 0;
+    let (indexed, files) = match playlist {
+        Some(path) => (index_playlist(path, &mut media_bytes)?, Vec::new()),
+        None => (index_files(&files, &mut media_bytes)?, files.clone()),
     };
     let samples: u64 = indexed.tracks.iter().map(|t| t.samples).sum();
     println!(
         "indexed {} bytes in {:?}: index {} bytes ({:.2} a sample, head {} bytes, {:.3} % of the media), {} ms",
-        sizes.iter().sum::<u64>(),
+        media_bytes,
         started.elapsed(),
         indexed.index.len(),
         indexed.index.len() as f64 / samples.max(1) as f64,
         indexed.head_bytes,
-        100.0 * indexed.index.len() as f64 / sizes.iter().sum::<u64>() as f64,
+        100.0 * indexed.index.len() as f64 / media_bytes as f64,
         indexed.duration_ms
     );
     fs::create_dir_all(&out)?;
@@ -88,16 +78,15 @@ fn main() -> Result<(), Box<dyn Error>> {
             },
             sources: files
                 .iter()
-                .zip(&sizes)
-                .map(|(f, &bytes)| SourceObject { path: f.clone(), bytes, etag: None })
-                .collect(),
+                .map(|f| Ok(SourceObject { path: f.clone(), bytes: fs::metadata(f)?.len(), etag: None }))
+                .collect::<std::io::Result<_>>()?,
         };
         let documents = Documents { configuration: Arc::new(configuration), asset: Arc::new(asset) };
         let base = format!("/vod/v1/g/a/{}/", documents.configuration.name);
         let mut wanted = vec![format!("{base}index.{}", package_type.manifest_extension().as_str())];
         let mut made = 0;
         while let Some(url) = wanted.pop() {
-            let body = get(&url, &documents, &indexed.index, &opened)?;
+            let body = get(&url, &documents, &indexed.index)?;
             made += 1;
             let path = Path::new(&out).join(url.trim_start_matches('/'));
             fs::create_dir_all(path.parent().ok_or("a path without a folder")?)?;
@@ -119,10 +108,15 @@ fn main() -> Result<(), Box<dyn Error>> {
                     .unwrap_or_default()
                     .to_owned();
                 for track in indexed.tracks.iter().map(|t| &t.name) {
-                    wanted.push(format!("{folder}/{tag}/{track}/init.mp4"));
+                    let init = format!("{folder}/{tag}/{track}/init.mp4");
+                    if get(&init, &documents, &indexed.index).is_err() {
+                        // Tracks that are only multiplexed with others, and text that is no segments.
+                        continue;
+                    }
+                    wanted.push(init);
                     for number in 1.. {
                         let url = format!("{folder}/{tag}/{track}/{number}.m4s");
-                        if get(&url, &documents, &indexed.index, &opened).is_err() {
+                        if get(&url, &documents, &indexed.index).is_err() {
                             break;
                         }
                         wanted.push(url);
@@ -135,7 +129,53 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn get(url: &str, documents: &Documents, index: &[u8], sources: &[fs::File]) -> Result<Vec<u8>, Box<dyn Error>> {
+fn index_files(files: &[String], total: &mut u64) -> Result<IndexedAsset, Box<dyn Error>> {
+    let mut sources = Vec::new();
+    for path in files {
+        let bytes = fs::metadata(path)?.len();
+        *total += bytes;
+        sources.push(SourceFile { path: path.clone(), bytes, description: Description::default() });
+    }
+    let mut indexer = Indexer::new(sources)?;
+    loop {
+        match indexer.step()? {
+            IngestStep::Read { source, range } => indexer.supply(read(&files[source], range)?.into())?,
+            IngestStep::Done(indexed) => return Ok(indexed),
+        }
+    }
+}
+
+/// The storage is the current folder.
+fn index_playlist(path: &str, total: &mut u64) -> Result<IndexedAsset, Box<dyn Error>> {
+    let mut indexer = PlaylistIndexer::new(path.to_owned())?;
+    loop {
+        match indexer.step()? {
+            HlsStep::Read(reads) => {
+                for wanted in reads {
+                    let answer = match fs::metadata(&wanted.path) {
+                        Err(_) => Answer::NotFound,
+                        Ok(object) => {
+                            let end = object.len().min(wanted.start + wanted.bytes);
+                            let bytes = read(&wanted.path, wanted.start.min(end)..end)?;
+                            *total += bytes.len() as u64;
+                            Answer::Object { bytes: bytes.into(), object_bytes: object.len(), etag: None }
+                        }
+                    };
+                    indexer.supply(wanted.id, answer)?;
+                }
+            }
+            HlsStep::Done(indexed) => return Ok(indexed),
+        }
+    }
+}
+
+fn read(path: &str, range: Range<u64>) -> std::io::Result<Vec<u8>> {
+    let mut bytes = vec![0; (range.end - range.start) as usize];
+    fs::File::open(path)?.read_exact_at(&mut bytes, range.start)?;
+    Ok(bytes)
+}
+
+fn get(url: &str, documents: &Documents, index: &[u8]) -> Result<Vec<u8>, Box<dyn Error>> {
     let mut job = Job::new(Route::parse(url)?, documents.clone(), None)?;
     let response = loop {
         match job.step()? {
@@ -148,17 +188,11 @@ fn get(url: &str, documents: &Documents, index: &[u8], sources: &[fs::File]) -> 
             Step::Done(response) => break response,
         }
     };
-    let read = |object: &SourceObject, range: Range<u64>| -> Result<Vec<u8>, Box<dyn Error>> {
-        let source = documents.asset.sources.iter().position(|s| s == object).ok_or("no such source")?;
-        let mut bytes = vec![0; (range.end - range.start) as usize];
-        sources[source].read_exact_at(&mut bytes, range.start)?;
-        Ok(bytes)
-    };
     let mut body = Vec::new();
     for part in &response.parts {
         match part {
             Part::Bytes(bytes) => body.extend_from_slice(bytes),
-            Part::Source { object, range } => body.extend(read(object, range.clone())?),
+            Part::Source { object, range } => body.extend(read(&object.path, range.clone())?),
             Part::Made { recipe, range } => {
                 let mut maker = Maker::new(recipe.clone(), range.clone());
                 let mut made = Vec::new();
@@ -170,7 +204,7 @@ fn get(url: &str, documents: &Documents, index: &[u8], sources: &[fs::File]) -> 
                         Progress::Done => break,
                         Progress::Need(input) => {
                             let wanted = maker.inputs()[input].clone();
-                            maker.supply(input, &read(&wanted.object, wanted.range)?)?;
+                            maker.supply(input, &read(&wanted.object.path, wanted.range)?)?;
                         }
                     }
                 }

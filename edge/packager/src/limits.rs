@@ -85,6 +85,10 @@ pub const MAX_PLAYLIST_ENTRIES: usize = 512;
 pub const MAX_PLAYLIST_MAPS: usize = 4096;
 /// Segments of one asset over all of its media playlists: they are held in memory while it is indexed.
 pub const MAX_ASSET_SEGMENTS: usize = 1 << 20;
+/// Timed ID3 tags of one asset: one a second for three days. More are left out.
+pub const MAX_TAGS: usize = 1 << 18;
+/// One timed ID3 tag; a picture may be in it. Larger ones are left out.
+pub const MAX_TAG_BYTES: usize = 1 << 20;
 
 // Text tracks.
 

@@ -69,7 +69,7 @@ fn everything(names: &[&str], seconds: u32) -> String {
             let manifest = Resource::Manifest { name: "index".into(), extension: ManifestExtension::M3u8 };
             match drive::respond(&documents, manifest, &indexed.index) {
                 Ok(_) => {
-                    for (resource, response) in drive::crawl(&documents, &indexed.index) {
+                    for (resource, response) in drive::crawl(&documents, &indexed.index, usize::MAX) {
                         write_answer(&mut out, &resource, &response, &files);
                     }
                 }

@@ -11,9 +11,12 @@ use std::process::Command;
 use bytes::Bytes;
 use packager::config::PackageType;
 use packager::index::Head;
+use packager::index::block::Block;
+use packager::index::head::{Cut, ElementaryStream, Media, Storage};
 use packager::ingest::IndexedAsset;
 use packager::media::segmenter;
 use packager::route::{Resource, SegmentFormat, TrackFile};
+use packager::source::transport::{EsCodec, Extractor};
 
 fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/media/hls")
@@ -125,4 +128,137 @@ fn source_segments_are_cuts() {
             ("a1".into(), Some("fr"), Some("Français"), false),
         ]
     );
+}
+
+/// Takes every sample of a track out of its transport streams, as a request would.
+fn extract(root: &Path, indexed: &IndexedAsset, number: usize) -> usize {
+    let head = head_of(indexed);
+    let track = &head.tracks[number];
+    let Storage::Transport { stream, .. } = track.storage else { panic!("{} is in a transport stream", track.name) };
+    let codec = match stream {
+        ElementaryStream::Avc => EsCodec::Avc,
+        ElementaryStream::Hevc => EsCodec::Hevc,
+        ElementaryStream::Adts => EsCodec::AacAdts,
+        ElementaryStream::Latm => EsCodec::AacLatm,
+        ElementaryStream::Ac3 => EsCodec::Ac3,
+        ElementaryStream::Eac3 => EsCodec::Eac3,
+        ElementaryStream::Mp3 => EsCodec::Mp3,
+    };
+    let mut count = 0;
+    let mut block = Block::default();
+    for fragment in &track.fragments {
+        let data = &indexed.index[fragment.block_offset as usize..][..fragment.block_bytes as usize];
+        block.read(track, fragment, data).unwrap();
+        let mut sizes = block.samples.iter().map(|s| s.size);
+        for packets in &block.packets {
+            let mut extractor = Extractor::new(packets.pid, codec, packets.skip);
+            block
+                .locate(packets.range.clone(), |object, range| {
+                    let bytes = fs::read(root.join(&object.path)).unwrap();
+                    extractor.push(&bytes[range.start as usize..range.end as usize]).unwrap();
+                })
+                .unwrap();
+            extractor.finish();
+            for size in sizes.by_ref().take(packets.samples as usize) {
+                let mut sample = Vec::new();
+                assert!(extractor.next(size, &mut sample).unwrap());
+                assert_eq!(sample.len(), size as usize);
+                count += 1;
+            }
+        }
+        assert_eq!(sizes.next(), None);
+    }
+    count
+}
+
+#[test]
+fn transport_stream_renditions() {
+    same_media(
+        "ts",
+        &[(0, "144p/index.m3u8", "0:v:0"), (1, "144p/index.m3u8", "0:a:0"), (2, "180p/index.m3u8", "0:v:0")],
+    );
+    same_media(
+        "ts_demuxed",
+        &[
+            (0, "144p/index.m3u8", "0:v:0"),
+            (1, "180p/index.m3u8", "0:v:0"),
+            (2, "eng/index.m3u8", "0:a:0"),
+            (3, "fra/index.m3u8", "0:a:0"),
+            (4, "described/index.m3u8", "0:a:0"),
+        ],
+    );
+}
+
+#[test]
+fn codecs_of_transport_streams() {
+    for folder in ["codecs/hevc", "codecs/ac3", "codecs/eac3", "codecs/latm", "codecs/mp3", "id3"] {
+        same_media(folder, &[(0, "index.m3u8", "0:v:0"), (1, "index.m3u8", "0:a:0")]);
+    }
+}
+
+#[test]
+fn samples_of_transport_streams_come_out_as_indexed() {
+    let root = fixtures();
+    for folder in
+        ["ts", "ts_demuxed", "operator", "codecs/hevc", "codecs/ac3", "codecs/eac3", "codecs/latm", "codecs/mp3"]
+    {
+        let indexed = ingest(&root, &format!("{folder}/main.m3u8")).unwrap_or_else(|e| panic!("{folder}: {e}"));
+        for (number, track) in head_of(&indexed).tracks.iter().enumerate() {
+            if matches!(track.storage, Storage::Transport { .. }) {
+                let samples = track.fragments.iter().map(|f| f.samples as usize).sum::<usize>();
+                assert_eq!(extract(&root, &indexed, number), samples, "{folder}: {}", track.name);
+            }
+        }
+    }
+}
+
+/// Audio in the segments of every variant is one audio for viewers, and the companion of each.
+#[test]
+fn muxed_audio_is_offered_once() {
+    let indexed = ingest(&fixtures(), "ts/main.m3u8").unwrap();
+    let head = head_of(&indexed);
+    let hidden: Vec<_> = head.tracks.iter().map(|t| (t.name.to_string(), t.hidden)).collect();
+    assert_eq!(hidden, [("v0".into(), false), ("a0".into(), false), ("v1".into(), false), ("a1".into(), true)]);
+    let companions: Vec<_> = head
+        .tracks
+        .iter()
+        .filter_map(|t| match &t.media {
+            Media::Video(video) => Some(video.companion),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(companions, [Some(0), Some(1)]);
+}
+
+/// What an operator writes: after the discontinuity another resolution and another clock.
+#[test]
+fn an_operators_discontinuity_begins_a_period() {
+    let indexed = ingest(&fixtures(), "operator/main.m3u8").unwrap();
+    assert_eq!(indexed.warnings, [] as [String; 0]);
+    let head = head_of(&indexed);
+    let marked =
+        |wanted: fn(&Cut) -> bool| head.cuts.iter().filter(|c| wanted(c)).map(|c| c.second).collect::<Vec<_>>();
+    assert_eq!(marked(|c| c.source_segment), [0, 15, 32]);
+    assert_eq!(marked(|c| c.period), [15]);
+    assert_eq!(indexed.duration_ms, 34_737);
+    for track in head.tracks.iter().filter(|t| t.is_video()) {
+        assert_eq!((track.constant_duration, track.sample_entries.len()), (Some(3000), 2));
+    }
+}
+
+/// Tags of timed metadata, with their times in ticks of 90 kHz.
+#[test]
+fn timed_metadata_is_in_the_index() {
+    let indexed = ingest(&fixtures(), "id3/main.m3u8").unwrap();
+    let head = head_of(&indexed);
+    let track = head.tracks.iter().find(|t| t.media == Media::Metadata).expect("a track of metadata");
+    let mut events = Vec::new();
+    for (number, fragment) in track.fragments.iter().enumerate() {
+        let data = &indexed.index[fragment.block_offset as usize..][..fragment.block_bytes as usize];
+        packager::index::events::read(track, number, data, &mut events).unwrap();
+    }
+    // Sound begins one frame before the pictures, and with it the presentation.
+    let times: Vec<_> = events.iter().map(|e| (e.id, e.time)).collect();
+    assert_eq!(times, [(0, 1920), (1, 136_920), (2, 226_920)]);
+    assert!(events.iter().all(|e| e.message.starts_with(b"ID3")));
 }

@@ -10,8 +10,8 @@ use std::fs;
 use std::path::Path;
 
 use bytes::Bytes;
-use packager::index::Head;
 use packager::index::head::Media;
+use packager::index::{Head, Track};
 use packager::ingest::IndexedAsset;
 
 /// A storage in memory.
@@ -42,6 +42,10 @@ impl Storage {
         String::from_utf8(self.0[path].to_vec()).unwrap()
     }
 
+    fn text_lossy(&self, path: &str) -> String {
+        String::from_utf8_lossy(&self.0[path]).into_owned()
+    }
+
     fn with(&self, path: &str, content: impl Into<Vec<u8>>) -> Self {
         let mut changed = self.clone();
         changed.0.insert(path.into(), content.into().into());
@@ -62,6 +66,15 @@ impl Storage {
 
     fn ingest(&self) -> packager::Result<IndexedAsset> {
         drive::ingest_playlist("main.m3u8", |path| self.0.get(path).map(|bytes| (bytes.clone(), None)))
+    }
+
+    /// Indexes it; if that succeeds, every segment can be made of it.
+    fn try_everything(&self) -> Option<IndexedAsset> {
+        let indexed = self.ingest().ok()?;
+        drive::all_segments(&indexed, 4, |object, range| {
+            self.0[&object.path][range.start as usize..range.end as usize].to_vec()
+        });
+        Some(indexed)
     }
 
     fn refused(&self) -> String {
@@ -203,39 +216,119 @@ fn gaps_are_left_out_with_a_warning() {
     assert_eq!(head.cuts.iter().map(|c| c.second).collect::<Vec<_>>(), [0, 2, 4, 12, 14, 16]);
 }
 
-#[test]
-fn discontinuities_are_joined() {
-    let good = Storage::of("cmaf");
+/// Every media playlist of a title with all of its segments twice.
+fn twice(good: &Storage, renditions: &[&str]) -> Storage {
     let mut twice = good.clone();
-    for rendition in ["144p", "180p", "eng", "fra"] {
+    for rendition in renditions {
         let path = format!("{rendition}/index.m3u8");
         let text = good.text(&path);
         let segments = &text[text.find("#EXTINF").unwrap()..text.find("#EXT-X-ENDLIST").unwrap()];
-        twice = twice
-            .with(&path, text.replace("#EXT-X-ENDLIST", &format!("#EXT-X-DISCONTINUITY\n{segments}#EXT-X-ENDLIST")));
+        let both = text.replace("#EXT-X-ENDLIST", &format!("#EXT-X-DISCONTINUITY\n{segments}#EXT-X-ENDLIST"));
+        twice = twice.with(&path, both);
     }
-    let indexed = twice.ingest().unwrap();
-    assert_eq!(indexed.warnings, [] as [String; 0]);
-    let head = head_of(&indexed);
-    let cuts: Vec<_> = head.cuts.iter().map(|c| (c.second, c.source_segment, c.period)).collect();
-    let wanted: Vec<_> = (0..36).step_by(2).map(|s| (s, s % 6 == 0, false)).collect();
-    assert_eq!(cuts, wanted);
-    assert!((36_000..36_100).contains(&indexed.duration_ms), "{}", indexed.duration_ms);
-    let once = head_of(&good.ingest().unwrap());
-    for (track, before) in head.tracks.iter().zip(&once.tracks) {
-        let samples = |t: &packager::index::Track| t.fragments.iter().map(|f| f.samples).sum::<u32>();
-        // Sound that lasts a frame longer than the pictures gives way to what comes next.
-        assert!(
-            samples(before) * 2 - samples(track) <= 3,
-            "{}: {} of twice {}",
-            track.name,
-            samples(track),
-            samples(before)
-        );
-        if track.is_video() {
-            assert_eq!(track.constant_duration, before.constant_duration);
+    twice
+}
+
+#[test]
+fn discontinuities_are_joined() {
+    for (folder, renditions) in [("cmaf", &["144p", "180p", "eng", "fra"][..]), ("ts", &["144p", "180p"])] {
+        let good = Storage::of(folder);
+        let indexed = twice(&good, renditions).try_everything().unwrap();
+        assert_eq!(indexed.warnings, [] as [String; 0]);
+        let head = head_of(&indexed);
+        let cuts: Vec<_> = head.cuts.iter().map(|c| (c.second, c.source_segment, c.period)).collect();
+        let wanted: Vec<_> = (0..36).step_by(2).map(|s| (s, s % 6 == 0, false)).collect();
+        assert_eq!(cuts, wanted);
+        assert!((36_000..36_100).contains(&indexed.duration_ms), "{}", indexed.duration_ms);
+        let once = head_of(&good.ingest().unwrap());
+        for (track, before) in head.tracks.iter().zip(&once.tracks) {
+            let samples = |t: &Track| t.fragments.iter().map(|f| f.samples).sum::<u32>();
+            // Sound that lasts a frame longer than the pictures gives way to what comes next.
+            let (all, one) = (samples(track), samples(before));
+            assert!(one * 2 - all <= 3, "{}: {all} of twice {one}", track.name);
+            if track.is_video() {
+                assert_eq!((track.constant_duration, all), (before.constant_duration, one * 2));
+            }
         }
     }
+}
+
+/// Moves all times of a transport stream, those of its clock too.
+fn moved(stream: &[u8], by: u64) -> Vec<u8> {
+    let mut stream = stream.to_vec();
+    for packet in stream.chunks_exact_mut(188) {
+        let mut at = 4;
+        if packet[3] & 0x20 != 0 {
+            at += 1 + usize::from(packet[4]);
+            if packet[4] > 0 && packet[5] & 0x10 != 0 {
+                let base =
+                    u64::from(u32::from_be_bytes(packet[6..10].try_into().unwrap())) << 1 | u64::from(packet[10] >> 7);
+                let base = (base + by) % (1 << 33);
+                packet[6..10].copy_from_slice(&((base >> 1) as u32).to_be_bytes());
+                packet[10] = packet[10] & 0x7f | ((base & 1) as u8) << 7;
+            }
+        }
+        let pes = &mut packet[at.min(188)..];
+        if pes.len() < 19 || pes[..3] != [0, 0, 1] || pes[3] & 0xc0 != 0xc0 && pes[3] != 0xbd {
+            continue;
+        }
+        for stamp in 0..usize::from(pes[7] >> 6).count_ones() as usize {
+            let bytes = &mut pes[9 + stamp * 5..14 + stamp * 5];
+            let time = u64::from(bytes[0] >> 1 & 7) << 30
+                | u64::from(bytes[1]) << 22
+                | u64::from(bytes[2] >> 1) << 15
+                | u64::from(bytes[3]) << 7
+                | u64::from(bytes[4] >> 1);
+            let time = (time + by) % (1 << 33);
+            bytes[0] = bytes[0] & 0xf1 | ((time >> 30 & 7) as u8) << 1;
+            bytes[1] = (time >> 22) as u8;
+            bytes[2] = ((time >> 15) as u8) << 1 | 1;
+            bytes[3] = (time >> 7) as u8;
+            bytes[4] = (time as u8) << 1 | 1;
+        }
+    }
+    stream
+}
+
+/// The clock of 33 bits starts anew after 26.5 hours: nothing of that is seen, wherever it happens.
+#[test]
+fn the_clock_may_start_anew_anywhere() {
+    for folder in ["ts", "ts_demuxed"] {
+        let good = Storage::of(folder);
+        let index = good.ingest().unwrap().index;
+        // The titles begin at ten seconds: in the middle of the second segment, at the first picture, between two tracks.
+        for seconds in [9.0, 0.0, 0.01, 6.0, 17.99] {
+            let by = (1u64 << 33) - 900_000 - (seconds * 90_000.0_f64).round() as u64;
+            let mut late = good.clone();
+            for (path, bytes) in good.0.iter().filter(|(path, _)| path.ends_with(".ts")) {
+                late = late.with(path, moved(bytes, by));
+            }
+            for (path, bytes) in good.0.iter().filter(|(path, _)| path.ends_with(".vtt")) {
+                let text = String::from_utf8(bytes.to_vec()).unwrap();
+                let at = text.find("MPEGTS:").unwrap() + 7;
+                let end = at + text[at..].find(|c: char| !c.is_ascii_digit()).unwrap();
+                let time = (text[at..end].parse::<u64>().unwrap() + by) % (1 << 33);
+                late = late.with(path, format!("{}{time}{}", &text[..at], &text[end..]));
+            }
+            assert!(late.ingest().unwrap().index == index, "{folder}: {seconds} s");
+        }
+    }
+}
+
+/// A clock that is set back without EXT-X-DISCONTINUITY is joined too, with a warning for each track.
+#[test]
+fn a_clock_that_is_set_back_is_joined() {
+    let good = Storage::of("ts");
+    let mut back = good.clone();
+    for rendition in ["144p", "180p"] {
+        let path = format!("{rendition}/3.ts");
+        back = back.with(&path, moved(&good.0[&path], (1 << 33) - 20 * 90_000));
+    }
+    let indexed = back.try_everything().unwrap();
+    assert_eq!(indexed.warnings.len(), 4, "{:?}", indexed.warnings);
+    assert!(indexed.warnings[0].contains("time jumps by -19960 ms at sample 301"), "{:?}", indexed.warnings);
+    let cuts = |indexed: &IndexedAsset| head_of(indexed).cuts;
+    assert_eq!(cuts(&indexed), cuts(&good.ingest().unwrap()));
 }
 
 #[test]
@@ -291,11 +384,130 @@ fn any_byte_of_a_segment_may_be_wrong() {
             for value in [0x00, 0x7f, 0xff, bytes[at] ^ 0x01] {
                 let mut bad = bytes.to_vec();
                 bad[at] = value;
-                let _ = good.with(path, bad).ingest();
+                let _ = good.with(path, bad).try_everything();
             }
         }
         for end in (0..bytes.len()).step_by(997) {
-            let _ = good.with(path, &bytes[..end]).ingest();
+            let _ = good.with(path, &bytes[..end]).try_everything();
+        }
+    }
+}
+
+/// Segments of which nothing is left make a hole in their rendition, and nowhere else.
+#[test]
+fn lost_segments_leave_holes() {
+    let good = Storage::of("ts");
+    let before = head_of(&good.ingest().unwrap());
+    let indexed = good.with("144p/2.ts", [0x47; 188 * 40]).try_everything().expect("the other segments play");
+    let warning = |wanted: &str| indexed.warnings.iter().any(|w| w.contains(wanted));
+    assert!(
+        warning("144p/index.m3u8: line 9: segment 144p/2.ts: nothing in it can be played"),
+        "{:?}",
+        indexed.warnings
+    );
+    assert!(warning("144p/index.m3u8: track 1: time jumps by 6040 ms at sample 151"), "{:?}", indexed.warnings);
+    let head = head_of(&indexed);
+    for (track, before) in head.tracks.iter().zip(&before.tracks) {
+        let apart = track.end.abs_diff(before.end);
+        assert!(apart <= u64::from(track.timescale) / 20, "{} ends {apart} ticks apart", track.name);
+    }
+    assert_eq!(head.cuts.iter().map(|c| c.second).collect::<Vec<_>>(), [0, 2, 4, 12, 14, 16]);
+}
+
+/// What is wrong in a transport stream costs a few frames at most, or is refused; what was indexed can be taken out.
+#[test]
+fn transport_streams_may_be_damaged() {
+    let good = Storage::of("ts");
+    let whole = good.try_everything().expect("nothing is wrong");
+    let path = "144p/2.ts";
+    let bytes = good.0[path].clone();
+    let mut played = 0;
+    for at in (0..bytes.len()).step_by(631) {
+        for value in [0x00, 0x47, 0xff, bytes[at] ^ 0x10] {
+            let mut bad = bytes.to_vec();
+            bad[at] = value;
+            played += usize::from(good.with(path, bad).try_everything().is_some());
+        }
+    }
+    println!("{played} played");
+    assert!(played > 0);
+    let packets: Vec<&[u8]> = bytes.chunks(188).collect();
+    for lost in (0..packets.len()).step_by(5) {
+        let mut bad = packets.clone();
+        bad.remove(lost);
+        let _ = good.with(path, bad.concat()).try_everything();
+        bad.insert(lost, &packets[lost][..100]);
+        let _ = good.with(path, bad.concat()).try_everything();
+        let twice = [&packets[..lost], &packets[lost..=lost], &packets[lost..]].concat();
+        let indexed = good.with(path, twice.concat()).try_everything().expect("packets may come twice");
+        assert_eq!(indexed.duration_ms, whole.duration_ms);
+    }
+    for end in (0..bytes.len()).step_by(1999) {
+        let _ = good.with(path, &bytes[..end]).try_everything();
+        let garbage = [&bytes[..end], &[0x55; 300], &bytes[end..]].concat();
+        let _ = good.with(path, garbage).try_everything();
+    }
+}
+
+#[test]
+fn transport_streams_that_are_none_are_named() {
+    let good = Storage::of("ts");
+    for (content, wanted) in [
+        (&good.0["144p/1.ts"][..100], "144p/index.m3u8: line 9: segment 144p/2.ts: "),
+        (b"\0\0\0\x18styp....", "it is made of boxes (MP4), the segments before it are a transport stream"),
+        (b"WEBVTT\n\n", "it is WebVTT, the segments before it are a transport stream"),
+    ] {
+        let error = good.with("144p/2.ts", content).refused();
+        assert!(error.contains(wanted), "{error}");
+    }
+}
+
+/// Titles of other projects, where they are: each is indexed, or refused for a reason that names what is wrong.
+#[test]
+fn titles_of_others() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/media/hls");
+    let mut folders = vec![root];
+    while let Some(folder) = folders.pop() {
+        let mut storage = Storage::default();
+        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let name = path.file_name().unwrap().to_string_lossy().into_owned();
+                storage.0.insert(name, fs::read(&path).unwrap().into());
+            }
+        }
+        let playlists: Vec<String> = storage.0.keys().filter(|k| k.ends_with(".m3u8")).cloned().collect();
+        for playlist in playlists {
+            // Media playlists stand behind a variant of their own.
+            let media = storage.text_lossy(&playlist).contains("#EXTINF");
+            let main = if media {
+                storage.with("main", format!("#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\n{playlist}\n"))
+            } else {
+                storage.with("main", storage.0[&playlist].to_vec())
+            };
+            let indexed = drive::ingest_playlist("main", |path| main.0.get(path).map(|bytes| (bytes.clone(), None)));
+            match indexed {
+                Ok(indexed) => {
+                    println!(
+                        "{} {playlist}: {} ms {:?}",
+                        folder.file_name().unwrap().to_string_lossy(),
+                        indexed.duration_ms,
+                        indexed.warnings
+                    );
+                    for t in &indexed.tracks {
+                        println!(
+                            "    {} {} {} {:?} {:?} samples {}",
+                            t.name, t.codec, t.average_bitrate, t.language, t.label, t.samples
+                        );
+                    }
+                }
+                Err(error) => {
+                    println!("{} {playlist}: {error}", folder.file_name().unwrap().to_string_lossy());
+                    assert_ne!(error.kind(), packager::ErrorKind::Internal, "{error}");
+                }
+            }
         }
     }
 }

@@ -216,8 +216,50 @@ fn unused_sample_entries_are_left_out_and_used_ones_kept() {
     assert_eq!(movie(&init).trak[0].mdia.minf.stbl.stsd.codecs.len(), 1);
     assert_eq!(output(&second, 0), output(&plain, 0));
 
-    // The second group of pictures by the second entry: sample 51 of 100 on.
-    let mixed = with_movie(&plain, &|path, content| {
+    assert_eq!(output(&mixed(&plain, &twice), 0).0, output(&plain, 0).0, "entries that are the same are one");
+
+    // The second one has another compressor name.
+    let mixed = mixed(&plain, &|path, content| {
+        let video = path.ends_with("/stsd") && &content[12..16] == b"avc1";
+        let mut other = content[8..].to_vec();
+        *other.get_mut(52)? ^= 1;
+        video.then(|| boxed(b"stsd", &[&words(&[0, 2]), &content[8..], &other].concat()))
+    });
+    let (init, segments) = output(&mixed, 0);
+    let entries = |init: &[u8]| movie(init).trak[0].mdia.minf.stbl.stsd.codecs.len();
+    assert_eq!(entries(&init), 1);
+    let described = segments.iter().flat_map(|s| fragments(s)).map(|m| m.traf[0].tfhd.sample_description_index);
+    assert_eq!(described.collect::<Vec<_>>(), [None, None], "each init segment has the one entry of its period");
+
+    let indexed = drive::ingest(&[&mixed]).expect("two entries are played");
+    let answer = |package_type, file: Option<TrackFile>| {
+        let documents = drive::documents(package_type, 2, &indexed.index, indexed.head_bytes, &[mixed.len() as u64]);
+        let extension = package_type.manifest_extension();
+        let resource = match file {
+            Some(file) => {
+                let track = packager::route::TrackName { kind: packager::route::TrackKind::Video, ordinal: 0 };
+                Resource::Tagged { tag: packager::job::tag(&documents), track, file }
+            }
+            None => Resource::Manifest { name: "index".into(), extension },
+        };
+        let response = drive::respond(&documents, resource, &indexed.index).expect("an answer");
+        drive::bytes_of(&response.parts, 1000, |_, _| Vec::new())
+    };
+    let second = answer(PackageType::Cmaf, Some(TrackFile::Init(2)));
+    assert!(entries(&second) == 1 && second != init);
+    let playlist = String::from_utf8(answer(PackageType::Cmaf, Some(TrackFile::Playlist))).unwrap();
+    assert!(playlist.contains("1.m4s\n#EXT-X-DISCONTINUITY\n#EXT-X-MAP:URI=\"init2.mp4\"\n"), "{playlist}");
+    let playlist = String::from_utf8(answer(PackageType::Hls, Some(TrackFile::Playlist))).unwrap();
+    assert!(playlist.contains("1.ts\n#EXT-X-DISCONTINUITY\n#EXTINF"), "{playlist}");
+    let mpd = String::from_utf8(answer(PackageType::Dash, None)).unwrap();
+    assert_eq!(mpd.matches("<Period").count(), 2, "{mpd}");
+    assert!(mpd.contains("<Period id=\"1\" start=\"PT2S\" duration=\"PT2S\">"), "{mpd}");
+    assert!(mpd.contains("init2.mp4\"") && mpd.contains("startNumber=\"2\""), "{mpd}");
+}
+
+/// The plain file with its second group of pictures, sample 51 of 100 on, by the second sample entry of what `stsd` makes.
+fn mixed(plain: &[u8], stsd: &dyn Fn(&str, &[u8]) -> Option<Vec<u8>>) -> Vec<u8> {
+    with_movie(plain, &|path, content| {
         if path.ends_with("/stbl") && content.windows(4).any(|w| w == b"avc1") {
             let stbl = rewrite(content, "", &|path, content| {
                 if path.ends_with("/stsz") {
@@ -227,18 +269,14 @@ fn unused_sample_entries_are_left_out_and_used_ones_kept() {
                     return Some(boxed(b"stsc", &words(&[0, 2, 1, 1, 1, 51, 1, 2])));
                 }
                 if path.ends_with("/stco") {
-                    return Some(boxed(b"stco", &[words(&[0, 100]), sample_offsets(&plain)].concat()));
+                    return Some(boxed(b"stco", &[words(&[0, 100]), sample_offsets(plain)].concat()));
                 }
-                twice(path, content)
+                stsd(path, content)
             });
             return Some(boxed(b"stbl", &stbl));
         }
         None
-    });
-    let (init, segments) = output(&mixed, 0);
-    assert_eq!(movie(&init).trak[0].mdia.minf.stbl.stsd.codecs.len(), 2);
-    let described = segments.iter().flat_map(|s| fragments(s)).map(|m| m.traf[0].tfhd.sample_description_index);
-    assert_eq!(described.collect::<Vec<_>>(), [Some(1), Some(2)]);
+    })
 }
 
 /// Where each video sample will be when the `moov` has moved to the end.

@@ -480,6 +480,7 @@ fn what_has_no_place_is_refused_with_the_reason() {
             let error = match handler {
                 Handler::Video => VideoStream::from_sample_entry(&entry).unwrap_err(),
                 Handler::Audio => AudioStream::from_sample_entry(&entry).unwrap_err(),
+                Handler::Text => continue,
             };
             assert_eq!(error.kind(), ErrorKind::Unsupported, "{name}");
             assert!(error.message().ends_with("has no place in an MPEG-2 transport stream of HLS"), "{error}");
@@ -714,4 +715,74 @@ fn ffmpeg_plays_playlists_of_segments_without_a_complaint() {
         let last = (video.last().unwrap() - video[0], audio.last().unwrap() - audio[0]);
         assert!((last.0 - 15.96).abs() < 0.001 && (last.1 - 16.0).abs() < 0.03, "{last:?}");
     }
+}
+
+#[test]
+fn broken_sample_entries_are_refused_or_make_streams_whose_sizes_hold() {
+    let random = &mut Random(11);
+    let names = ["small/h264_aac.mp4", "small/hevc_hev1.mp4", "small/ac3.mp4", "small/eac3_51.mp4", "small/aac_51.mp4"];
+    let mut made = 0;
+    for (handler, good) in names.iter().flat_map(|name| file::sample_entries(name)) {
+        for _ in 0..3_000 {
+            let mut entry = good.clone();
+            for _ in 0..1 + random.below(3) {
+                let at = random.below(entry.len() as u64) as usize;
+                entry[at] = random.below(256) as u8;
+            }
+            if random.below(8) == 0 {
+                entry.truncate(random.below(good.len() as u64) as usize);
+            }
+            let mut program = Program::default();
+            let sample = random_sample(random, 4, true);
+            let mut unit = Unit { size: sample.len() as u32, sync: true, ..Unit::default() };
+            match handler {
+                Handler::Text => {}
+                Handler::Video => program.video = VideoStream::from_sample_entry(&entry).ok(),
+                Handler::Audio => {
+                    let stream = AudioStream::from_sample_entry(&entry).ok();
+                    program.audio = stream.map(|stream| Audio { stream, language: None });
+                }
+            }
+            if let Some(video) = &program.video {
+                unit.size = video.access_unit_bytes(&sample, true);
+            } else if program.audio.is_none() {
+                continue;
+            }
+            let samples = vec![(unit, sample)];
+            let (video, audio) = if program.video.is_some() { (samples, Vec::new()) } else { (Vec::new(), samples) };
+            Title { program, cuts: vec![Cut { span: 0..1, video, audio, id3: Vec::new() }] }.segments(1);
+            made += 1;
+        }
+    }
+    assert!(made > 1_000, "{made}");
+}
+
+/// Pictures that begin five seconds after the sound, one a second, and end five seconds before it.
+#[test]
+fn the_clock_runs_where_pictures_are_missing() {
+    let stream = VideoStream::from_sample_entry(&avc_entry(4)).unwrap();
+    let sound = AudioStream::from_sample_entry(&aac_entry(&[0x11, 0x90])).unwrap();
+    let sample = nal(4, &[0x65, 1, 2, 3]);
+    let unit = |time, size| Unit { size, dts: time, pts: time, sync: true };
+    let picture = |second: i64| (unit(second * 90_000, stream.access_unit_bytes(&sample, true)), sample.clone());
+    let frames = |seconds: std::ops::Range<i64>| -> Vec<Sample> {
+        let numbers = (seconds.start * 90_000 + 1_919) / 1_920..(seconds.end * 90_000 + 1_919) / 1_920;
+        numbers.map(|n| (unit(n * 1_920, 300), vec![n as u8; 300])).collect()
+    };
+    let cut = |seconds: std::ops::Range<i64>, pictures: std::ops::Range<i64>| Cut {
+        span: seconds.start * 90_000..seconds.end * 90_000,
+        video: pictures.map(picture).collect(),
+        audio: frames(seconds),
+        id3: Vec::new(),
+    };
+    let program =
+        Program { video: Some(stream.clone()), audio: Some(Audio { stream: sound, language: None }), id3: false };
+    let title = Title { program, cuts: vec![cut(0..8, 5..8), cut(8..10, 8..10), cut(10..15, 10..10)] };
+    let mut reader = Reader::default();
+    title.segments(1).iter().for_each(|segment| reader.segment(segment));
+    reader.check_clock();
+    assert_eq!(reader.of(0x100).count(), 5);
+    let (first, last) = (reader.clocks[0].1, reader.clocks.last().unwrap().1);
+    assert!(first == 891_000 && last > 891_000 + 15 * 90_000 - 9_000, "{first} {last}");
+    check_against(&title, &reader, 4);
 }

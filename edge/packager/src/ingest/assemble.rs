@@ -4,14 +4,17 @@ use super::hls::stream::Place;
 use super::plan::{self, Plan};
 use super::scan::Scanned;
 use super::subtitles::Subtitles;
-use super::{Description, IndexedAsset, SourceFile, TrackSummary, language, places};
+use super::texts::Text;
+use super::{Description, IndexedAsset, SourceFile, TrackSummary, language, metadata, places};
 use crate::codec;
 use crate::error::{Error, Result};
 use crate::index::block;
-use crate::index::head::{Audio, CaptionService, Media, Storage, SyncLayout, Video};
+use crate::index::events::Event;
+use crate::index::head::{self, Audio, CaptionService, Media, Storage, SyncLayout, TextFormat, Video};
 use crate::index::{Fragment, Head, Track};
 use crate::limits;
 use crate::media::time::{Instant, gcd};
+use crate::route::TrackKind;
 use crate::segment::transport;
 use crate::segment::ts::AudioStream;
 
@@ -34,6 +37,8 @@ pub struct Details<'a> {
     pub captions: Vec<CaptionService>,
     /// What its samples told.
     pub scanned: Scanned,
+    /// What its samples became, if they are text.
+    pub text: Option<Text>,
 }
 
 impl Details<'_> {
@@ -48,6 +53,7 @@ impl Details<'_> {
             companion: None,
             captions: Vec::new(),
             scanned,
+            text: None,
         }
     }
 }
@@ -63,6 +69,8 @@ pub struct Contents<'a> {
     pub details: Vec<Details<'a>>,
     /// The tracks of subtitles.
     pub subtitles: Vec<Subtitles>,
+    /// Timed metadata, ascending, in ticks of [`metadata::TIMESCALE`].
+    pub events: Vec<Event>,
 }
 
 /// Writes the index.
@@ -70,11 +78,21 @@ pub struct Contents<'a> {
 /// # Errors
 /// `Limit` when a track is scattered over too many places, or the index becomes too large.
 pub fn write(contents: Contents<'_>, warnings: &mut Vec<String>) -> Result<IndexedAsset> {
-    let Contents { files, plan, details, subtitles } = contents;
+    let Contents { files, plan, details, subtitles, events } = contents;
     let mut head = Head { cuts: plan.cuts.clone(), tracks: Vec::new() };
     let mut blocks = Vec::new();
-    for (track, details) in plan.tracks.iter().zip(details) {
+    let mut texts = 0;
+    for (track, mut details) in plan.tracks.iter().zip(details) {
         let file = files.get(track.source).map_or("", |f| f.path.as_str());
+        texts += u16::from(track.name.kind == TrackKind::Text);
+        match details.text.take() {
+            Some(Text::Cues { document, forced }) => {
+                let subtitles = Subtitles::of_track(track, file, document, forced, details.description, warnings);
+                head.tracks.push(subtitles.write(track.name.ordinal, plan, &mut blocks)?);
+                continue;
+            }
+            stored => details.text = stored,
+        }
         if details.scanned.broken > 0 {
             warnings.push(format!(
                 "{file}: track {}: the headers of {} slices or frames could not be read; they would stay clear under encryption",
@@ -86,11 +104,14 @@ pub fn write(contents: Contents<'_>, warnings: &mut Vec<String>) -> Result<Index
         head.tracks.push(written);
     }
     mark_periods(&mut head);
-    transport::count(&mut head, &blocks)?;
     check_durations(plan, warnings);
-    for (ordinal, track) in subtitles.into_iter().enumerate() {
-        head.tracks.push(track.write(ordinal as u16, plan, &mut blocks)?);
+    for (ordinal, track) in (texts..).zip(subtitles) {
+        head.tracks.push(track.write(ordinal, plan, &mut blocks)?);
     }
+    if !events.is_empty() {
+        head.tracks.push(metadata::write(&events, plan, &mut blocks));
+    }
+    transport::count(&mut head, &blocks)?;
     if head.tracks.len() > limits::MAX_TRACKS {
         return Err(Error::limit(format!("{} tracks are more than {}", head.tracks.len(), limits::MAX_TRACKS)));
     }
@@ -120,8 +141,9 @@ fn mark_periods(head: &mut Head) {
 /// Renditions of one length end together; half a second apart is more than a rounded last frame.
 fn check_durations(plan: &Plan, warnings: &mut Vec<String>) {
     let end = |t: &plan::Track| Instant { ticks: t.end as i64, timescale: t.media.timescale }.in_timescale(1000);
-    let shortest = plan.tracks.iter().min_by_key(|t| end(t));
-    let longest = plan.tracks.iter().max_by_key(|t| end(t));
+    let lasting = || plan.tracks.iter().filter(|t| t.name.kind != TrackKind::Text);
+    let shortest = lasting().min_by_key(|t| end(t));
+    let longest = lasting().max_by_key(|t| end(t));
     if let (Some(shortest), Some(longest)) = (shortest, longest)
         && end(longest) - end(shortest) > 500
     {
@@ -140,7 +162,7 @@ fn describe(track: &plan::Track, details: &Details<'_>) -> Track {
     let first_duration = samples.first().map_or(0, |s| s.duration);
     let constant = samples.iter().all(|s| s.duration == first_duration);
     let unit = samples.iter().fold(0, |unit, s| gcd(gcd(unit, s.duration), s.composition_offset.unsigned_abs())).max(1);
-    let config = track.entries.first().map(|(_, config)| config);
+    let config = track.entries.first().and_then(|(_, format)| format.config());
     let description = details.description.clone();
     let language = description.language.as_deref().or(track.media.language.as_deref()).and_then(language::tag);
     let label = description
@@ -171,7 +193,10 @@ fn describe(track: &plan::Track, details: &Details<'_>) -> Track {
         hidden: details.hidden,
         default: description.default,
         sample_entries: track.entries.iter().map(|(entry, _)| entry.bytes.clone()).collect(),
-        codec: config.map(|c| c.codecs.clone()).unwrap_or_default(),
+        codec: match &details.text {
+            Some(Text::Stored { codec }) => codec.clone(),
+            _ => config.map(|c| c.codecs.clone()).unwrap_or_default(),
+        },
         supplemental_codec: supplemental,
         language_code: language::code(language.as_deref()),
         language,
@@ -199,6 +224,9 @@ fn describe_media(track: &plan::Track, config: Option<&codec::Config>, details: 
             captions: details.captions.clone(),
             companion: details.companion,
         });
+    }
+    if track.name.kind == TrackKind::Text {
+        return Media::Text(head::Text { format: TextFormat::Stpp, forced: details.description.forced });
     }
     let audio = config.and_then(codec::Config::audio);
     Media::Audio(Audio {

@@ -6,17 +6,24 @@ use bytes::Bytes;
 
 use crate::error::{Error, Result};
 use crate::limits;
-use crate::source::mp4::{FileReader, SourceTrack};
+use crate::source::mp4::SourceTrack;
 use assemble::{Contents, Details};
-use scan::Scan;
+use plan::Plan;
+use scan::{Scan, Scanned};
+use source::{Content, SourceReader};
+use subtitles::Subtitles;
+use texts::TextScan;
 
 mod assemble;
 pub mod hls;
 mod language;
+mod metadata;
 mod places;
 mod plan;
 mod scan;
+mod source;
 mod subtitles;
+mod texts;
 
 /// What an operator says about a source.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -117,14 +124,25 @@ pub struct TrackSummary {
 pub struct Indexer {
     files: Vec<SourceFile>,
     warnings: Vec<String>,
+    /// Files of subtitles that have been read.
+    subtitles: Vec<Subtitles>,
     phase: Phase,
 }
 
 #[derive(Debug)]
 enum Phase {
-    Boxes { source: usize, reader: FileReader, media: Vec<(usize, SourceTrack)> },
+    Boxes { source: usize, reader: SourceReader, media: Vec<(usize, SourceTrack)> },
     Samples(Box<Scan>),
+    Texts(Box<Texts>),
     Over,
+}
+
+/// Everything but the text has been read.
+#[derive(Debug)]
+struct Texts {
+    plan: Plan,
+    scanned: Vec<Scanned>,
+    scan: TextScan,
 }
 
 impl Indexer {
@@ -140,8 +158,8 @@ impl Indexer {
             return Err(Error::bad_source(format!("{}: the file is empty", empty.path)));
         }
         let Some(first) = sources.first() else { return Err(Error::bad_source("the asset has no source")) };
-        let phase = Phase::Boxes { source: 0, reader: FileReader::new(first.bytes), media: Vec::new() };
-        Ok(Self { files: sources, warnings: Vec::new(), phase })
+        let phase = Phase::Boxes { source: 0, reader: SourceReader::new(first)?, media: Vec::new() };
+        Ok(Self { files: sources, warnings: Vec::new(), subtitles: Vec::new(), phase })
     }
 
     /// Says what to do next.
@@ -158,11 +176,20 @@ impl Indexer {
                         return Ok(IngestStep::Read { source, range });
                     }
                     let path = self.files.get(source).map(|f| f.path.clone()).unwrap_or_default();
-                    let (tracks, warnings) = reader.finish().map_err(|e| e.context(&path))?;
-                    self.warnings.extend(warnings.into_iter().map(|w| format!("{path}: {w}")));
-                    media.extend(tracks.into_iter().map(|t| (source, t)));
+                    match reader.finish().map_err(|e| e.context(&path))? {
+                        Content::Tracks(tracks, warnings) => {
+                            self.warnings.extend(warnings.into_iter().map(|w| format!("{path}: {w}")));
+                            media.extend(tracks.into_iter().map(|t| (source, t)));
+                        }
+                        Content::Subtitles(document) => {
+                            self.warnings.extend(document.warnings.iter().map(|w| format!("{path}: {w}")));
+                            let description = self.files.get(source).map(|f| f.description.clone());
+                            let description = description.unwrap_or_default();
+                            self.subtitles.push(Subtitles { path, document, description });
+                        }
+                    }
                     self.phase = match self.files.get(source + 1) {
-                        Some(next) => Phase::Boxes { source: source + 1, reader: FileReader::new(next.bytes), media },
+                        Some(next) => Phase::Boxes { source: source + 1, reader: SourceReader::new(next)?, media },
                         None => {
                             let plan = plan::make(&self.files, media, &mut self.warnings)?;
                             Phase::Samples(Box::new(Scan::new(plan)))
@@ -174,7 +201,16 @@ impl Indexer {
                         self.phase = Phase::Samples(scan);
                         return Ok(IngestStep::Read { source, range });
                     }
-                    return self.finish(*scan).map(IngestStep::Done);
+                    let (plan, scanned) = scan.finish();
+                    let scan = TextScan::new(&plan);
+                    self.phase = Phase::Texts(Box::new(Texts { plan, scanned, scan }));
+                }
+                Phase::Texts(mut texts) => {
+                    if let Some((source, range)) = texts.scan.wanted(&texts.plan) {
+                        self.phase = Phase::Texts(texts);
+                        return Ok(IngestStep::Read { source, range });
+                    }
+                    return self.finish(*texts).map(IngestStep::Done);
                 }
                 Phase::Over => return Err(Error::internal("this indexer is finished")),
             }
@@ -189,6 +225,7 @@ impl Indexer {
         let wanted = match &mut self.phase {
             Phase::Boxes { source, reader, .. } => reader.wanted().map(|range| (*source, range)),
             Phase::Samples(scan) => scan.wanted(),
+            Phase::Texts(texts) => texts.scan.wanted(&texts.plan),
             Phase::Over => None,
         };
         let Some((source, range)) = wanted else { return Err(Error::internal("nothing was asked for")) };
@@ -197,8 +234,12 @@ impl Indexer {
             return Err(Error::upstream(format!("{path}: {} bytes came for the range {range:?}", bytes.len())));
         }
         let supplied = match &mut self.phase {
-            Phase::Boxes { reader, .. } => reader.supply(bytes),
+            Phase::Boxes { source, reader, .. } => {
+                let file_bytes = self.files.get(*source).map_or(0, |f| f.bytes);
+                reader.supply(bytes, file_bytes)
+            }
             Phase::Samples(scan) => scan.supply(&bytes),
+            Phase::Texts(texts) => texts.scan.supply(&texts.plan, &bytes),
             Phase::Over => Ok(()),
         };
         supplied.map_err(|e| e.context(path))
@@ -213,16 +254,25 @@ impl Indexer {
                 (*source as f64 + reader.progress()) / self.files.len() as f64 * BOXES
             }
             Phase::Samples(scan) => BOXES + (1.0 - BOXES) * scan.progress(),
-            Phase::Over => 1.0,
+            Phase::Texts(_) | Phase::Over => 1.0,
         }
     }
 
-    fn finish(&mut self, scan: Scan) -> Result<IndexedAsset> {
-        let (plan, scanned) = scan.finish();
+    fn finish(&mut self, texts: Texts) -> Result<IndexedAsset> {
+        let Texts { plan, scanned, scan } = texts;
+        let texts = scan.finish();
         let mut warnings = core::mem::take(&mut self.warnings);
-        let details = plan.tracks.iter().zip(scanned);
-        let details = details.map(|(t, scanned)| Details::of_file(t.source, self.files.get(t.source), scanned));
-        let contents = Contents { files: &self.files, plan: &plan, details: details.collect(), subtitles: Vec::new() };
+        let details = plan.tracks.iter().zip(scanned).zip(texts).map(|((track, scanned), text)| {
+            let file = self.files.get(track.source);
+            Details { text, ..Details::of_file(track.source, file, scanned) }
+        });
+        let contents = Contents {
+            files: &self.files,
+            plan: &plan,
+            details: details.collect(),
+            subtitles: core::mem::take(&mut self.subtitles),
+            events: Vec::new(),
+        };
         let mut asset = assemble::write(contents, &mut warnings)?;
         asset.warnings = limit_warnings(warnings);
         Ok(asset)

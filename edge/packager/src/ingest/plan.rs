@@ -15,6 +15,7 @@ use crate::mp4::movie::Handler;
 use crate::route::{TrackKind, TrackName};
 use crate::source::edit::{self, Placement};
 use crate::source::mp4::{OwnedEntry, SourceTrack};
+use crate::text;
 
 /// Frames of audio that may stand before the presentation starts so that the decoder is primed.
 const PRIMING_FRAMES: usize = 8;
@@ -29,7 +30,7 @@ pub struct Track {
     /// As the file has it; `samples` are those that are kept, with composition offsets as they will be written.
     pub media: SourceTrack,
     /// The sample entries that samples use, in the order of their new numbers.
-    pub entries: Vec<(OwnedEntry, Config)>,
+    pub entries: Vec<(OwnedEntry, Format)>,
     /// Decoding time of the first sample in the output, in ticks.
     pub decode_time: u64,
     /// Media time of presentation time 0, in ticks; only audio has one.
@@ -43,6 +44,25 @@ pub struct Track {
     /// How many samples of the source were left out before the first one.
     pub dropped: usize,
     placement: Placement,
+}
+
+/// What a sample entry says.
+#[derive(Clone, Debug)]
+pub enum Format {
+    /// Of sound or picture.
+    Media(Box<Config>),
+    /// Of text.
+    Text(text::Entry),
+}
+
+impl Format {
+    /// Of sound or picture.
+    pub fn config(&self) -> Option<&Config> {
+        match self {
+            Self::Media(config) => Some(config),
+            Self::Text(_) => None,
+        }
+    }
 }
 
 /// The asset.
@@ -95,7 +115,7 @@ pub fn present(
             Err(Refusal::Asset(error)) => return Err(error.context(place)),
         }
     }
-    if tracks.is_empty() {
+    if tracks.iter().all(|t| t.name.kind == TrackKind::Text) {
         let reason = if left_out.is_empty() {
             "the sources have no track of sound or picture".to_owned()
         } else {
@@ -131,9 +151,13 @@ pub enum Refusal {
 }
 
 fn name(tracks: &mut [Track]) {
-    let (mut video, mut audio) = (0, 0);
+    let (mut video, mut audio, mut text) = (0, 0, 0);
     for track in tracks {
-        let counter = if track.is_video() { &mut video } else { &mut audio };
+        let counter = match track.name.kind {
+            TrackKind::Video => &mut video,
+            TrackKind::Audio => &mut audio,
+            TrackKind::Text | TrackKind::Metadata => &mut text,
+        };
         track.name.ordinal = *counter;
         *counter += 1;
     }
@@ -144,6 +168,7 @@ impl Track {
         let kind = match media.handler {
             Handler::Video => TrackKind::Video,
             Handler::Audio => TrackKind::Audio,
+            Handler::Text => TrackKind::Text,
         };
         let mut track = Self {
             name: TrackName { kind, ordinal: 0 },
@@ -167,6 +192,14 @@ impl Track {
         self.name.kind == TrackKind::Video
     }
 
+    /// What the sample entry of a text track says.
+    pub fn text(&self) -> Option<&text::Entry> {
+        match self.entries.first() {
+            Some((_, Format::Text(entry))) => Some(entry),
+            _ => None,
+        }
+    }
+
     /// File and track, for messages.
     pub fn title(&self, files: &[SourceFile]) -> String {
         let file = files.get(self.source).map_or("", |f| f.path.as_str());
@@ -179,8 +212,14 @@ impl Track {
         if let Some(entry) = self.media.sample_entries.iter().find(|e| matches!(&e.kind.0, b"encv" | b"enca")) {
             read_entry(self.media.handler, entry)?;
         }
+        // Entries that are the same are one: going from one to the other changes nothing.
+        let entries = &self.media.sample_entries;
+        let first = |entry: &OwnedEntry| entries.iter().position(|e| e.bytes == entry.bytes).unwrap_or(0) as u32 + 1;
+        let firsts: Vec<u32> = entries.iter().map(first).collect();
         let mut used: Vec<u32> = Vec::new();
         for sample in &mut self.media.samples {
+            let same = (sample.description as usize).checked_sub(1).and_then(|n| firsts.get(n));
+            sample.description = same.copied().unwrap_or(sample.description);
             let at = match used.last() {
                 Some(last) if *last == sample.description => used.len() - 1,
                 _ => used.iter().position(|d| *d == sample.description).unwrap_or(used.len()),
@@ -202,8 +241,8 @@ impl Track {
                     "samples use sample entry {description} of stsd, which has {count}"
                 )))
             })?;
-            let config = read_entry(self.media.handler, entry)?;
-            self.entries.push((entry.clone(), config));
+            let format = read_entry(self.media.handler, entry)?;
+            self.entries.push((entry.clone(), format));
         }
         Ok(())
     }
@@ -266,11 +305,11 @@ impl Track {
         Instant { ticks: composition.saturating_add(shift), timescale: self.media.timescale }
     }
 
-    /// The composition time, as the source has it, that is presentation time 0.
+    /// The time, as the edit list presents it, that is presentation time 0 of the asset.
     pub fn origin(&self) -> Instant {
         let first = self.timed().next().map_or(0, |(time, s)| time.saturating_add(i64::from(s.composition_offset)));
         let presented = self.decode_time as i64 - self.edit_media_time as i64;
-        Instant { ticks: first.saturating_sub(presented), timescale: self.media.timescale }
+        Instant { ticks: self.presented(first).ticks.saturating_sub(presented), timescale: self.media.timescale }
     }
 
     /// Decoding times and samples.
@@ -297,15 +336,20 @@ impl Track {
 }
 
 /// What a sample entry says.
-pub fn read_entry(handler: Handler, entry: &OwnedEntry) -> Result<Config, Refusal> {
+pub fn read_entry(handler: Handler, entry: &OwnedEntry) -> Result<Format, Refusal> {
     let data = entry.bytes.get(entry.header..).unwrap_or_default();
+    let place = format!("sample entry {} at byte {}", entry.kind, entry.offset);
     let handler = match handler {
         Handler::Video => codec::Handler::Video,
         Handler::Audio => codec::Handler::Audio,
+        Handler::Text => {
+            let read = text::Entry::read(entry.kind.0, data).map(Format::Text);
+            return read.map_err(|error| Refusal::Track(error.context(place)));
+        }
     };
-    let place = format!("sample entry {} at byte {}", entry.kind, entry.offset);
     let sample_entry = codec::SampleEntry { fourcc: entry.kind.0, handler, data };
-    Config::parse(&sample_entry).map_err(|error| match error.kind {
+    let config = Config::parse(&sample_entry).map(|config| Format::Media(Box::new(config)));
+    config.map_err(|error| match error.kind {
         codec::ErrorKind::Encrypted => Refusal::Asset(Error::unsupported(format!(
             "the media are encrypted ({place}); only clear media can be ingested"
         ))),
@@ -404,8 +448,8 @@ fn cut(tracks: &mut [Track], files: &[SourceFile], warnings: &mut Vec<String>) -
 /// Sound that goes on when the pictures have ended is cut once a second, as without any.
 pub fn seconds_after_video(tracks: &[Track], seconds: &[u32]) -> core::ops::Range<u32> {
     let last = |video: bool| {
-        let ends =
-            tracks.iter().filter(|t| t.is_video() == video).map(|t| t.end.div_ceil(u64::from(t.media.timescale)));
+        let kind = if video { TrackKind::Video } else { TrackKind::Audio };
+        let ends = tracks.iter().filter(|t| t.name.kind == kind).map(|t| t.end.div_ceil(u64::from(t.media.timescale)));
         ends.max().and_then(|end| u32::try_from(end).ok()).unwrap_or(0)
     };
     let first = last(true).max(seconds.last().map_or(0, |s| s + 1));

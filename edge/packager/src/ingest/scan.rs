@@ -184,7 +184,7 @@ impl Scan {
             self.track += 1;
         }
         if let Some(track) = self.plan.tracks.get(self.track) {
-            self.scanners = track.entries.iter().map(|(_, config)| Scanner::new(config)).collect();
+            self.scanners = track.entries.iter().filter_map(|(_, format)| format.config().map(Scanner::new)).collect();
             let streams = track.entries.iter().map(|(entry, _)| VideoStream::from_sample_entry(&entry.bytes));
             self.streams = streams.collect::<Result<_>>().unwrap_or_default();
         }

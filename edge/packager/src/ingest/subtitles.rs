@@ -25,6 +25,22 @@ pub struct Subtitles {
 }
 
 impl Subtitles {
+    /// The cues of a track of MP4. What the operator says goes before what the track says.
+    pub fn of_track(
+        track: &plan::Track,
+        file: &str,
+        document: Document,
+        forced: bool,
+        description: Description,
+        warnings: &mut Vec<String>,
+    ) -> Self {
+        let path = format!("{file}: track {}", track.media.id);
+        warnings.extend(document.warnings.iter().map(|w| format!("{path}: {w}")));
+        let language = description.language.or_else(|| track.media.language.clone());
+        let description = Description { language, forced: description.forced || forced, ..description };
+        Self { path, document, description }
+    }
+
     /// Appends its blocks to `blocks`.
     ///
     /// # Errors
@@ -60,7 +76,7 @@ impl Subtitles {
             language_code: language::code(language.as_deref()),
             language,
             label,
-            role: self.description.role,
+            role: self.description.role.or_else(|| Some(role(self.description.forced).to_owned())),
             average_bitrate: bit_rate(written.bytes.len() as u64, end, TIMESCALE),
             peak_bitrate: 0,
             media: Media::Text(Text {
@@ -84,6 +100,11 @@ impl Subtitles {
         blocks.extend_from_slice(&written.bytes);
         Ok(track)
     }
+}
+
+/// The role of subtitles of which nothing else is said.
+fn role(forced: bool) -> &'static str {
+    if forced { "forced-subtitle" } else { "subtitle" }
 }
 
 /// Rounded to the nearest; nothing is presented before 0.

@@ -11,7 +11,7 @@ pub struct Movie<'a> {
     pub timescale: u32,
     /// The tracks that could be read, in file order.
     pub tracks: Vec<Track<'a>>,
-    /// Tracks that were left out because they are no sound and no picture: id and handler.
+    /// Tracks that were left out because they are no sound, no picture and no text: id and handler.
     pub other_tracks: Vec<(u32, FourCc)>,
     /// Tracks of sound or picture that are too broken to read, with the reason.
     pub broken_tracks: Vec<String>,
@@ -28,6 +28,8 @@ pub enum Handler {
     Video,
     /// `soun`
     Audio,
+    /// `text`, `subt` and QuickTime's `sbtl`
+    Text,
 }
 
 /// A track of a `moov`.
@@ -35,7 +37,7 @@ pub enum Handler {
 pub struct Track<'a> {
     /// `track_ID`.
     pub id: u32,
-    /// Video or audio.
+    /// What it holds.
     pub handler: Handler,
     /// Ticks a second of the media.
     pub timescale: u32,
@@ -188,6 +190,7 @@ impl<'a> Track<'a> {
         let handler = match &reader.array().map_err(hdlr.short())? {
             b"vide" => Handler::Video,
             b"soun" => Handler::Audio,
+            b"text" | b"subt" | b"sbtl" => Handler::Text,
             other => return Ok(ReadTrack::Other(id, FourCc(*other))),
         };
         reader.take(12).map_err(hdlr.short())?;

@@ -18,7 +18,7 @@ use crate::mp4::movie::{Movie, TrackExtends};
 pub enum Found<'a> {
     /// A movie header: the tracks of what follows, without samples.
     Movie {
-        /// The tracks of sound and picture.
+        /// The tracks of sound, picture and text.
         tracks: Vec<SourceTrack>,
         /// What was left out, for people.
         warnings: Vec<String>,
@@ -229,11 +229,9 @@ fn read_movie<'a>(moov: &Box<'_>) -> Result<(Vec<TrackExtends>, Found<'a>)> {
     }
     let mut warnings: Vec<String> =
         movie.broken_tracks.iter().map(|reason| format!("a track was left out: {reason}")).collect();
-    warnings.extend(
-        movie.other_tracks.iter().map(|(id, handler)| {
-            format!("track {id} was left out: its handler {handler} is neither sound nor picture")
-        }),
-    );
+    warnings.extend(movie.other_tracks.iter().map(|(id, handler)| {
+        format!("track {id} was left out: its handler {handler} is neither sound nor picture nor text")
+    }));
     let tracks = movie.tracks.into_iter().map(|t| SourceTrack::new(t, movie.timescale, Vec::new()));
     Ok((movie.extends, Found::Movie { tracks: tracks.collect(), warnings }))
 }

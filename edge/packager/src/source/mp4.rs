@@ -19,7 +19,7 @@ const WINDOW_BYTES: u64 = 64 << 10;
 pub struct SourceTrack {
     /// `track_ID`.
     pub id: u32,
-    /// Video or audio.
+    /// What it holds.
     pub handler: Handler,
     /// Ticks a second of the media.
     pub timescale: u32,
@@ -198,7 +198,7 @@ impl FileReader {
         self.fragmented = movie.fragmented;
         self.extends = movie.extends;
         for (id, handler) in movie.other_tracks {
-            self.warn(format!("track {id} was left out: its handler {handler} is neither sound nor picture"));
+            self.warn(format!("track {id} was left out: its handler {handler} is neither sound nor picture nor text"));
         }
         if movie.tracks.is_empty()
             && let Some(reason) = movie.broken_tracks.first()

@@ -17,7 +17,7 @@ use packager::ingest::hls::{Answer, HlsStep, PlaylistIndexer, Read};
 use packager::ingest::{Description, IndexedAsset, Indexer, IngestStep, SourceFile};
 use packager::job::{Documents, Job, Step};
 use packager::m3u8::{Media, Multivariant};
-use packager::make::{Maker, Progress};
+use packager::make::{Maker, Progress, Recipe};
 use packager::media::segmenter;
 use packager::response::{Part, Response};
 use packager::route::{Resource, Route, SegmentFormat, TrackFile};
@@ -62,7 +62,7 @@ pub fn file(data: &[u8]) {
         if respond(&documents, manifest, &indexed.index).is_err_and(|e| e.kind() == ErrorKind::Unsupported) {
             continue;
         }
-        for (resource, response) in crawl(&documents, &indexed.index).iter().take(40) {
+        for (resource, response) in crawl(&documents, &indexed.index, 5) {
             let read = |_: &SourceObject, range: Range<u64>| data[range.start as usize..range.end as usize].to_vec();
             let bytes = bytes_of(&response.parts, 500, read);
             assert_eq!(bytes.len() as u64, response.len(), "the length of {resource} is known before the bytes");
@@ -70,14 +70,14 @@ pub fn file(data: &[u8]) {
     }
 }
 
-/// Everything that the playlists of an asset lead to, each once, in the order in which it is found.
-pub fn crawl(documents: &Documents, index: &[u8]) -> Vec<(Resource, Response)> {
+/// What the playlists of an asset lead to, each once, in the order in which it is found, but not more than `most`.
+pub fn crawl(documents: &Documents, index: &[u8], most: usize) -> Vec<(Resource, Response)> {
     let extension = documents.configuration.package_type.manifest_extension();
     let route = |path: &str| Route::parse(&format!("/vod/v1/g/a/c/{path}")).expect("a path of ours").resource;
     let mut waiting = vec![format!("index.{}", extension.as_str())];
     let mut found = Vec::new();
     let mut next = 0;
-    while let Some(path) = waiting.get(next).cloned() {
+    while let Some(path) = waiting.get(next).filter(|_| next < most).cloned() {
         next += 1;
         let resource = route(&path);
         let response = respond(documents, resource.clone(), index).unwrap_or_else(|e| panic!("{path}: {e}"));
@@ -154,14 +154,44 @@ pub fn job(data: &[u8]) {
     let Some(Ok(mut route)) = std::str::from_utf8(path).ok().map(Route::parse) else { return };
     let head_bytes = index.get(8..12).map_or(0, |b| u64::from(u32::from_be_bytes([b[0], b[1], b[2], b[3]])));
     let head_bytes = head_bytes.min(index.len() as u64);
-    for package_type in [PackageType::Cmaf, PackageType::Dash] {
+    for package_type in [PackageType::Hls, PackageType::Cmaf, PackageType::Dash] {
         let documents = documents(package_type, 1 + (index.len() % 30) as u32, index, head_bytes, &[1 << 40, 1 << 40]);
         if let Resource::Tagged { tag, .. } = &mut route.resource {
             // The right tag, so that the path leads somewhere.
             *tag = packager::job::tag(&documents);
         }
-        let _ = respond(&documents, route.resource.clone(), index);
+        let Ok(response) = respond(&documents, route.resource.clone(), index) else { continue };
+        for part in &response.parts {
+            if let Part::Made { recipe, range } = part {
+                make_of_nothing(recipe, range);
+            }
+        }
     }
+}
+
+/// Makes a body whose media are zeros: nothing may panic, and what comes has the length that was promised.
+fn make_of_nothing(recipe: &Arc<Recipe>, range: &Range<u64>) {
+    const MOST: u64 = 1 << 20;
+    let mut maker = Maker::new(recipe.clone(), range.clone());
+    let mut left: Vec<u64> = maker.inputs().iter().map(|i| i.range.end - i.range.start).collect();
+    let mut made = 0;
+    loop {
+        let mut out = Vec::new();
+        let Ok(progress) = maker.step(&mut out) else { return };
+        made += out.len() as u64;
+        match progress {
+            Progress::Done => break,
+            _ if made > MOST => return,
+            Progress::Ready => {}
+            Progress::Need(input) => {
+                let bytes = left[input].min(4096);
+                assert!(bytes > 0, "an input is not asked for more than it has");
+                left[input] -= bytes;
+                maker.supply(input, &vec![0; bytes as usize]).expect("it takes what it asked for");
+            }
+        }
+    }
+    assert_eq!(made, range.end - range.start, "a body is whole or an error");
 }
 
 /// Runs an indexer over files in memory; `None` when it refuses them.
@@ -220,6 +250,26 @@ pub fn ingest_playlist(
         assert!((0.0..=1.0).contains(&progress.fraction) && progress.segments_done <= progress.segments_total);
     }
     panic!("the indexer does not come to an end");
+}
+
+/// Asks for every CMAF segment of every track: what was indexed is there, each sample of the size that the index says.
+pub fn all_segments(indexed: &IndexedAsset, seconds: u32, read: impl Fn(&SourceObject, Range<u64>) -> Vec<u8>) {
+    let head = Head::read(&indexed.index[..indexed.head_bytes as usize], indexed.index.len() as u64);
+    let head = head.expect("what was written is read");
+    let documents = documents(PackageType::Dash, seconds, &indexed.index, indexed.head_bytes, &[]);
+    let tag = packager::job::tag(&documents);
+    for (track, segments) in head.tracks.iter().zip(segmenter::ladder(&head, seconds)) {
+        if track.hidden {
+            continue;
+        }
+        for number in 1..=segments.len() as u32 {
+            let file = TrackFile::Segment { number, format: SegmentFormat::Cmaf };
+            let resource = Resource::Tagged { tag, track: track.name, file };
+            let response = respond(&documents, resource, &indexed.index).expect("a segment of what was ingested");
+            let bytes = bytes_of(&response.parts, 7000, &read);
+            assert_eq!(bytes.len() as u64, response.len(), "the length is known before the bytes");
+        }
+    }
 }
 
 /// Documents of an asset `a` in a group `g` with a configuration `c`.

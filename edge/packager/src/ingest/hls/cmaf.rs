@@ -2,11 +2,12 @@
 
 use super::content::Segment;
 use super::stream::{NewSample, Stream};
+use super::tags::{self, MessageTime, Tag};
 use crate::error::{Error, Result};
 use crate::ingest::plan::Refusal;
 use crate::limits;
 use crate::media::sample::Sample;
-use crate::media::time::rescale;
+use crate::media::time::{Instant, rescale};
 use crate::mp4::movie::Edit;
 use crate::source::hls_cmaf::{Found, FragmentReader};
 use crate::source::mp4::{OwnedEntry, SourceTrack};
@@ -20,6 +21,10 @@ pub struct Fragments {
     /// The tracks of the current movie header.
     current: Vec<Current>,
     segment: Option<Segment>,
+    /// Timed ID3 tags.
+    pub tags: Vec<Tag>,
+    /// Those of the current segment, until its first sample tells its time.
+    messages: Vec<(MessageTime, Vec<u8>)>,
     /// What looks wrong, for people.
     pub warnings: Vec<String>,
 }
@@ -53,9 +58,9 @@ impl Fragments {
     /// # Errors
     /// With box and byte offset: what cannot be read.
     pub fn push(&mut self, bytes: &[u8]) -> Result<()> {
-        let Self { reader, streams, current, segment, warnings } = self;
+        let Self { reader, streams, current, segment, tags, messages, warnings } = self;
         let Some(segment) = segment else { return Ok(()) };
-        let mut gathering = Gathering { streams, current, segment, warnings };
+        let mut gathering = Gathering { streams, current, segment, tags, messages, warnings };
         reader.push(bytes, &mut |found| gathering.take(found))
     }
 
@@ -76,6 +81,8 @@ struct Gathering<'a> {
     streams: &'a mut Vec<Stream>,
     current: &'a mut Vec<Current>,
     segment: &'a Segment,
+    tags: &'a mut Vec<Tag>,
+    messages: &'a mut Vec<(MessageTime, Vec<u8>)>,
     warnings: &'a mut Vec<String>,
 }
 
@@ -100,7 +107,32 @@ impl Gathering<'_> {
                 Ok(())
             }
             Found::Sample { track, sample, data } => self.sample(track, sample, data),
-            Found::Message(_) => Ok(()),
+            Found::Message(whole) => {
+                let message = tags::read_message(whole).filter(|(_, tag)| tag.len() <= limits::MAX_TAG_BYTES);
+                if let Some((time, tag)) = message
+                    && self.tags.len() + self.messages.len() < limits::MAX_TAGS
+                {
+                    self.messages.push((time, tag.to_vec()));
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Places the messages that stood before a sample.
+    fn place_messages(&mut self, stream: usize, time: i64) {
+        let Some(stream) = self.streams.get(stream) else { return };
+        let Some(part) = stream.parts.last().map(|p| p.id) else { return };
+        let begin = Instant { ticks: time, timescale: stream.media.timescale };
+        for (time, data) in self.messages.drain(..) {
+            let time = match time {
+                MessageTime::At(time) => time,
+                MessageTime::After(after) => Instant {
+                    ticks: begin.in_timescale(after.timescale).saturating_add(after.ticks),
+                    timescale: after.timescale,
+                },
+            };
+            self.tags.push(Tag { part, time, data });
         }
     }
 
@@ -160,7 +192,12 @@ impl Gathering<'_> {
             description,
             ..sample
         };
-        stream.push(NewSample { sample, time, data }).map_err(|e| e.context(format_args!("track {track}")))
+        stream.push(NewSample { sample, time, data }).map_err(|e| e.context(format_args!("track {track}")))?;
+        let presented = time.saturating_add(i64::from(sample.composition_offset));
+        if let Some(number) = current.stream.filter(|_| !self.messages.is_empty()) {
+            self.place_messages(number, presented);
+        }
+        Ok(())
     }
 }
 

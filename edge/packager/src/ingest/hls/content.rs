@@ -4,6 +4,7 @@ use core::ops::Range;
 
 use super::cmaf::Fragments;
 use super::stream::Stream;
+use super::tags::Tag;
 use super::text::Subtitles;
 use super::ts::Packets;
 use crate::error::{Error, Result};
@@ -50,6 +51,17 @@ impl Content {
         }
     }
 
+    /// The segment before the next one is over; `discontinuity` begins with that.
+    ///
+    /// # Errors
+    /// What is wrong at its end.
+    pub fn end_segment(&mut self, discontinuity: bool) -> Result<()> {
+        match self {
+            Self::Packets(packets) => packets.end_segment(discontinuity),
+            _ => Ok(()),
+        }
+    }
+
     /// A segment begins with these bytes, which are pushed next.
     ///
     /// # Errors
@@ -76,7 +88,7 @@ impl Content {
         match self {
             Self::Unknown => {}
             Self::Fragments(fragments) => fragments.begin(segment),
-            Self::Packets(packets) => packets.begin(&segment)?,
+            Self::Packets(packets) => packets.begin(&segment),
             Self::Subtitles(subtitles) => subtitles.begin(segment),
         }
         Ok(())
@@ -152,6 +164,15 @@ impl Content {
             Self::Unknown | Self::Subtitles(_) => Vec::new(),
             Self::Fragments(fragments) => core::mem::take(&mut fragments.streams),
             Self::Packets(packets) => core::mem::take(&mut packets.streams),
+        }
+    }
+
+    /// The timed ID3 tags, to be kept.
+    pub fn take_tags(&mut self) -> Vec<Tag> {
+        match self {
+            Self::Unknown | Self::Subtitles(_) => Vec::new(),
+            Self::Fragments(fragments) => core::mem::take(&mut fragments.tags),
+            Self::Packets(packets) => core::mem::take(&mut packets.tags),
         }
     }
 

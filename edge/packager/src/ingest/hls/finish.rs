@@ -8,6 +8,7 @@ use super::offers;
 use super::rendition::Rendition;
 use super::select::{self, Wanted};
 use super::stream::{SegmentStart, Stream, Transport};
+use super::tags;
 use crate::config::SourceObject;
 use crate::error::{Error, Result};
 use crate::index::block::Object;
@@ -16,10 +17,12 @@ use crate::ingest::assemble::{self, Contents, Details};
 use crate::ingest::plan::{self, Plan, Track};
 use crate::ingest::scan::Scanned;
 use crate::ingest::subtitles::Subtitles;
+use crate::ingest::texts::{Text, TextReader};
 use crate::ingest::{Description, IndexedAsset, SourceFile, limit_warnings};
 use crate::limits;
 use crate::m3u8::Multivariant;
 use crate::media::time::Instant;
+use crate::route::TrackKind;
 use crate::source::hls::Space;
 
 /// What is left of a stream when its samples have gone into the plan.
@@ -31,6 +34,8 @@ struct Rest {
     starts: Vec<SegmentStart>,
     transport: Option<Transport>,
     scanned: Scanned,
+    /// The samples of text.
+    texts: Vec<Vec<u8>>,
 }
 
 /// Makes the index.
@@ -40,7 +45,7 @@ struct Rest {
 pub fn finish(multivariant: &Multivariant, wanted: &[Wanted], mut renditions: Vec<Rendition>) -> Result<IndexedAsset> {
     let mut warnings = select::warnings(multivariant);
     for rendition in &mut renditions {
-        rendition.content.finish().map_err(|e| e.context(&rendition.media.path))?;
+        rendition.finish()?;
     }
     let timeline = {
         let streams: Vec<&Stream> = renditions.iter().flat_map(|r| r.content.streams()).collect();
@@ -54,9 +59,9 @@ pub fn finish(multivariant: &Multivariant, wanted: &[Wanted], mut renditions: Ve
             let id = stream.media.id;
             let title = format!("{}: track {id}", rendition.media.path);
             warnings.extend(stream.warnings.drain(..).map(|w| format!("{title}: {w}")));
-            let (starts, transport, scanned) = (stream.starts, stream.transport, stream.scanned);
-            rests.push(Rest { rendition: number, id, starts, transport, scanned });
-            media.push((number, stream.media));
+            let Stream { starts, transport, scanned, texts, media: track, .. } = stream;
+            rests.push(Rest { rendition: number, id, starts, transport, scanned, texts });
+            media.push((number, track));
         }
         warnings.extend(rendition.take_warnings());
     }
@@ -74,6 +79,7 @@ pub fn finish(multivariant: &Multivariant, wanted: &[Wanted], mut renditions: Ve
         .collect::<Result<_>>()?;
     for (track, rest) in tracks.iter().zip(&mut rests) {
         rest.scanned.drop_first(track.dropped);
+        rest.texts.drain(..track.dropped.min(rest.texts.len()));
         for start in &mut rest.starts {
             start.sample = start.sample.saturating_sub(track.dropped);
         }
@@ -81,10 +87,18 @@ pub fn finish(multivariant: &Multivariant, wanted: &[Wanted], mut renditions: Ve
     let origin = tracks.first().map_or(Instant { ticks: 0, timescale: 1 }, Track::origin);
     let subtitles = subtitles(multivariant, wanted, &mut renditions, &timeline, origin)?;
     warnings.extend(subtitles.iter().flat_map(|s| s.document.warnings.iter().map(|w| format!("{}: {w}", s.path))));
+    // Every rendition carries the same tags.
+    let tags = renditions.iter_mut().map(|r| r.content.take_tags()).find(|t| !t.is_empty()).unwrap_or_default();
+    let events = tags::events(tags, &timeline, origin);
     let plan = cut(tracks, &files, &rests, &mut warnings)?.finish(&files)?;
     let spaces: Vec<Held> = renditions.iter().map(|r| Held::new(&r.space)).collect();
     let offers = offers::offers(multivariant, wanted, &plan);
-    let details = plan.tracks.iter().zip(&mut rests).zip(offers).map(|((track, rest), offer)| {
+    let mut texts = Vec::with_capacity(plan.tracks.len());
+    for (track, rest) in plan.tracks.iter().zip(&rests) {
+        texts.push(read_text(track, &rest.texts).map_err(|e| e.context(track.title(&files)))?);
+    }
+    let offers = offers.into_iter().zip(texts);
+    let details = plan.tracks.iter().zip(&mut rests).zip(offers).map(|((track, rest), (offer, text))| {
         let held = spaces.get(rest.rendition);
         let prefix = held.map_or_else(String::new, |h| h.prefix.clone());
         let scanned = core::mem::take(&mut rest.scanned);
@@ -102,12 +116,24 @@ pub fn finish(multivariant: &Multivariant, wanted: &[Wanted], mut renditions: Ve
             companion: offer.companion.filter(|_| track.is_video()),
             captions,
             scanned,
+            text,
         }
     });
-    let contents = Contents { files: &files, plan: &plan, details: details.collect(), subtitles };
+    let contents = Contents { files: &files, plan: &plan, details: details.collect(), subtitles, events };
     let mut asset = assemble::write(contents, &mut warnings)?;
     asset.warnings = limit_warnings(warnings);
     Ok(asset)
+}
+
+/// What the samples of a text track become.
+fn read_text(track: &Track, samples: &[Vec<u8>]) -> Result<Option<Text>> {
+    let Some(mut reader) = TextReader::new(track) else { return Ok(None) };
+    for (number, sample) in samples.iter().enumerate().take(track.media.samples.len()) {
+        if reader.wants(number) {
+            reader.push(number, sample)?;
+        }
+    }
+    Ok(Some(reader.finish()))
 }
 
 /// The objects of a rendition as blocks name them.
@@ -264,7 +290,8 @@ fn snap(track: &mut Track, starts: &[SegmentStart], cuts: &[head::Cut], times: &
 /// Without video the segments of the first track are the cuts, and between them one a second.
 fn audio_cuts(tracks: &[Track], rests: &[Rest]) -> Vec<CommonCut> {
     const SECOND: i64 = 1_000_000_000;
-    let Some((track, rest)) = tracks.iter().zip(rests).next() else { return Vec::new() };
+    let mut audio = tracks.iter().zip(rests).filter(|(t, _)| t.name.kind == TrackKind::Audio);
+    let Some((track, rest)) = audio.next() else { return Vec::new() };
     let mut starts = rest.starts.iter().map(|s| s.sample).peekable();
     let mut cuts: Vec<CommonCut> = Vec::new();
     for (number, ticks) in track.presented_times().enumerate() {

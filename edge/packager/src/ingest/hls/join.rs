@@ -4,6 +4,7 @@ use super::stream::{PartId, Stream};
 use crate::limits;
 use crate::media::sample::Sample;
 use crate::media::time::{Instant, rescale};
+use crate::mp4::movie::Handler;
 
 /// Ticks of a transport stream's clock after which it starts anew, at 90 kHz.
 const WRAP: i64 = 1 << 33;
@@ -34,6 +35,7 @@ pub struct Timeline {
 impl Timeline {
     /// Reads it off the streams: the first one of video, else the first one, is the reference.
     pub fn new(streams: &[&Stream]) -> Self {
+        let streams: Vec<&Stream> = streams.iter().copied().filter(|s| s.media.handler != Handler::Text).collect();
         let Some(reference) = streams.iter().find(|s| s.is_video()).or(streams.first()) else { return Self::default() };
         let timescale = reference.media.timescale;
         let mut shifts: Vec<Shift> = Vec::new();
@@ -41,14 +43,11 @@ impl Timeline {
         for (number, part) in reference.parts.iter().enumerate() {
             let (first, last) = presented(reference, number);
             let before = shifts.last().map_or(0, |s| s.by.ticks);
-            // Pictures that are lost leave a hole; sound that goes on tells them from a clock that was set anew.
-            let others = streams.iter().filter(|s| !core::ptr::eq(**s, *reference) && !s.parts.is_empty());
-            let mut others = others.peekable();
+            // Media that are lost leave a hole in some tracks; a clock that was set anew shows in all of them.
+            let others = || streams.iter().filter(|s| !core::ptr::eq(**s, *reference) && !s.parts.is_empty());
             let forward = end.is_some_and(|end| first.saturating_add(before) >= end);
-            let hole = part.id.untagged > 0
-                && forward
-                && others.peek().is_some()
-                && others.all(|s| s.parts.iter().all(|p| p.id != part.id));
+            let shared = others().all(|s| s.parts.iter().any(|p| p.id == part.id));
+            let hole = part.id.untagged > 0 && forward && !shared;
             let by = match end {
                 Some(end) if !hole => end.saturating_sub(first),
                 _ => before,

@@ -10,6 +10,7 @@ mod offers;
 mod rendition;
 mod select;
 pub mod stream;
+mod tags;
 mod text;
 mod ts;
 

@@ -5,6 +5,7 @@ use crate::index::head::CaptionService;
 use crate::ingest::Description;
 use crate::ingest::plan::{Plan, Track};
 use crate::m3u8::{InstreamId, Multivariant, Rendition, RenditionKind};
+use crate::route::TrackKind;
 
 /// A track for the manifests.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -37,7 +38,10 @@ pub fn offers(multivariant: &Multivariant, wanted: &[Wanted], plan: &Plan) -> Ve
             offers.push(Offer::default());
             continue;
         };
-        let offer = if track.is_video() {
+        let offer = if track.name.kind == TrackKind::Text {
+            let description = wanted.rendition(multivariant).map(subtitles).unwrap_or_default();
+            Offer { description, ..Offer::default() }
+        } else if track.is_video() {
             video(multivariant, wanted, plan, track.source)
         } else {
             let mut offer = audio(multivariant, wanted);
@@ -45,7 +49,8 @@ pub fn offers(multivariant: &Multivariant, wanted: &[Wanted], plan: &Plan) -> Ve
             let alone = wanted.rendition.is_none()
                 && has_video
                 && !plan.tracks.iter().any(|t| t.is_video() && t.source == track.source);
-            let others = || plan.tracks.iter().zip(&offers).filter(|(t, o)| !t.is_video() && !o.hidden);
+            let others =
+                || plan.tracks.iter().zip(&offers).filter(|(t, o)| t.name.kind == TrackKind::Audio && !o.hidden);
             let language = |t: &Track, o: &Offer| o.description.language.clone().or_else(|| t.media.language.clone());
             let own = language(track, &offer);
             let copy =
@@ -65,7 +70,8 @@ fn video(multivariant: &Multivariant, wanted: &Wanted, plan: &Plan, source: usiz
         let channel = caption_channel(r.instream_id?);
         Some(CaptionService { channel, language: r.language.clone(), label: Some(r.name.clone()) })
     });
-    let companion = plan.tracks.iter().find(|t| !t.is_video() && t.source == source).map(|t| t.name.ordinal);
+    let companion =
+        plan.tracks.iter().find(|t| t.name.kind == TrackKind::Audio && t.source == source).map(|t| t.name.ordinal);
     Offer {
         captions: captions.collect(),
         companion: companion.filter(|_| !replaced(multivariant, wanted)),
@@ -131,7 +137,7 @@ fn renditions<'a>(
 /// Whether two tracks are the same sound in two variants.
 fn same_sound(a: &Track, b: &Track) -> bool {
     let config = |t: &Track| {
-        let (_, config) = t.entries.first()?;
+        let config = t.entries.first()?.1.config()?;
         let audio = config.audio().map(|a| (a.channels, a.sample_rate));
         Some((config.codecs.clone(), audio))
     };

@@ -32,6 +32,10 @@ pub struct Rendition {
     /// Initialization section that has been read.
     map: Option<usize>,
     open: Option<Open>,
+    /// EXT-X-DISCONTINUITY tags up to the last segment that was read.
+    last_discontinuity: u32,
+    /// Where the last read was, for messages.
+    last_place: String,
     /// Whether it holds subtitles; a segment of those may be empty.
     text: bool,
 }
@@ -66,6 +70,8 @@ impl Rendition {
             discontinuity: 0,
             map: None,
             open: None,
+            last_discontinuity: 0,
+            last_place: String::new(),
             text,
         }
     }
@@ -130,14 +136,44 @@ impl Rendition {
     /// content refuses.
     pub fn supply(&mut self, read: &Read, answer: Answer) -> Result<()> {
         let Some(open) = &self.open else { return Err(Error::internal("nothing was asked for")) };
-        let what = if open.what == What::Segment { "segment" } else { "initialization section" };
-        let place = format!("{}: line {}: {what} {}", self.media.path, open.line, open.path);
+        let place = open.place(&self.media.path);
+        if open.what == What::Segment && open.at == open.start && matches!(answer, Answer::Object { .. }) {
+            let tagged = self.media.segments.get(self.segment).is_some_and(|s| s.discontinuity);
+            let count = self.discontinuity + u32::from(tagged);
+            let discontinuity = core::mem::replace(&mut self.last_discontinuity, count) != count;
+            let before = self.last_place.clone();
+            self.content.end_segment(discontinuity).map_err(|e| e.context(before))?;
+        }
         let taken = match answer {
             Answer::Object { bytes, object_bytes, etag } => self.take(read, &bytes, object_bytes, etag.as_deref()),
             Answer::NotFound => Err(Error::bad_source("there is no such object in the storage")),
             Answer::Changed => Err(Error::bad_source("the object changed while it was read")),
         };
+        self.last_place.clone_from(&place);
         taken.map_err(|e| e.context(place))
+    }
+
+    /// All segments have been read.
+    ///
+    /// # Errors
+    /// What is wrong at the end of the last one, with its place.
+    pub fn finish(&mut self) -> Result<()> {
+        self.content.finish().map_err(|e| e.context(&self.last_place))?;
+        let streams = self.content.streams();
+        if streams.is_empty() {
+            return Ok(());
+        }
+        let mut found = vec![false; self.media.segments.len()];
+        for start in streams.iter().flat_map(|s| &s.starts) {
+            if let Some(found) = found.get_mut(start.segment) {
+                *found = true;
+            }
+        }
+        for (segment, _) in self.media.segments.iter().zip(found).filter(|(s, found)| !found && !s.gap) {
+            let (path, line) = (&self.media.path, segment.line);
+            self.warnings.push(format!("{path}: line {line}: segment {}: nothing in it can be played", segment.path));
+        }
+        Ok(())
     }
 
     fn take(&mut self, read: &Read, bytes: &Bytes, object_bytes: u64, etag: Option<&str>) -> Result<()> {
@@ -221,6 +257,11 @@ impl Rendition {
 }
 
 impl Open {
+    fn place(&self, playlist: &str) -> String {
+        let what = if self.what == What::Segment { "segment" } else { "initialization section" };
+        format!("{playlist}: line {}: {what} {}", self.line, self.path)
+    }
+
     fn new(what: What, path: &str, line: usize, range: Option<&Range<u64>>) -> Self {
         let start = range.map_or(0, |r| r.start);
         Self { what, path: path.to_owned(), line, start, end: range.map(|r| r.end), at: start }

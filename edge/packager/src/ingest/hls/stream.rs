@@ -6,7 +6,7 @@ use crate::codec::{Config, Scanner, Subsample};
 use crate::error::{Error, Result};
 use crate::index::block::Stretch;
 use crate::index::head::ElementaryStream;
-use crate::ingest::plan;
+use crate::ingest::plan::{self, Format};
 use crate::ingest::scan::Scanned;
 use crate::limits;
 use crate::media::sample::Sample;
@@ -82,6 +82,9 @@ pub struct Stream {
     subsamples: Vec<Subsample>,
     /// What the samples told.
     pub scanned: Scanned,
+    /// The samples themselves, of text.
+    pub texts: Vec<Vec<u8>>,
+    text_bytes: usize,
     /// In order.
     pub parts: Vec<Part>,
     /// In order; segments without a sample of the track have none.
@@ -127,6 +130,8 @@ impl Stream {
             introduced: Vec::new(),
             subsamples: Vec::new(),
             scanned: Scanned::default(),
+            texts: Vec::new(),
+            text_bytes: 0,
             parts: Vec::new(),
             starts: Vec::new(),
             transport: None,
@@ -157,11 +162,17 @@ impl Stream {
         if let Some(number) = known {
             return Ok(number as u32 + 1);
         }
-        if self.configs.len() >= limits::MAX_SAMPLE_ENTRIES {
+        if self.media.sample_entries.len() >= limits::MAX_SAMPLE_ENTRIES {
             let message = format!("samples use more than {} sample entries", limits::MAX_SAMPLE_ENTRIES);
             return Err(plan::Refusal::Asset(Error::limit(message)));
         }
-        let config = plan::read_entry(self.media.handler, entry)?;
+        let config = match plan::read_entry(self.media.handler, entry)? {
+            Format::Media(config) => *config,
+            Format::Text(_) => {
+                self.media.sample_entries.push(entry.clone());
+                return Ok(self.media.sample_entries.len() as u32);
+            }
+        };
         self.scanners.push(Scanner::new(&config));
         self.streams.push(VideoStream::from_sample_entry(&entry.bytes).ok());
         self.configs.push(config);
@@ -275,15 +286,20 @@ impl Stream {
         self.fresh = false;
         if !tagged && self.warnings.len() < limits::MAX_WARNINGS {
             let milliseconds = i128::from(gap) * 1000 / i128::from(self.media.timescale.max(1));
-            self.warnings.push(format!(
-                "time jumps by {milliseconds} ms at sample {} without EXT-X-DISCONTINUITY; it was joined",
-                first + 1
-            ));
+            self.warnings
+                .push(format!("time jumps by {milliseconds} ms at sample {} without EXT-X-DISCONTINUITY", first + 1));
         }
         self.parts.push(Part { id: PartId { discontinuity: self.discontinuity, untagged }, first, start });
     }
 
     fn scan(&mut self, sample: &Sample, data: &[u8]) -> Result<()> {
+        if self.media.handler == Handler::Text {
+            self.text_bytes += data.len();
+            if self.text_bytes > limits::MAX_TEXT_INDEX_BYTES {
+                return Err(Error::limit(format!("more than {} bytes of text", limits::MAX_TEXT_INDEX_BYTES)));
+            }
+            self.texts.push(data.to_vec());
+        }
         if !self.is_video() {
             return Ok(());
         }

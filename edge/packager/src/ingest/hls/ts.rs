@@ -2,11 +2,12 @@
 
 use super::content::Segment;
 use super::stream::{NewSample, PartId, Place, Stream, Transport};
+use super::tags::Tag;
 use crate::error::{Error, Result};
 use crate::index::head::ElementaryStream;
 use crate::limits;
 use crate::media::sample::Sample;
-use crate::media::time::rescale;
+use crate::media::time::{Instant, rescale};
 use crate::mp4::boxes::FourCc;
 use crate::mp4::movie::{Handler, IDENTITY_MATRIX};
 use crate::source::mp4::{OwnedEntry, SourceTrack};
@@ -36,17 +37,6 @@ pub struct Packets {
     hole: u64,
     /// Frames that lie in objects that do not follow each other.
     torn: usize,
-}
-
-/// A timed ID3 tag.
-#[derive(Clone, Debug)]
-pub struct Tag {
-    /// The part of the timeline that it belongs to.
-    pub part: PartId,
-    /// Presentation time in ticks of 90 kHz, as the source has it, without wraps.
-    pub time: i64,
-    /// The tag.
-    pub data: Vec<u8>,
 }
 
 /// An elementary stream.
@@ -115,15 +105,18 @@ impl Gathered {
 }
 
 impl Packets {
-    /// A segment begins.
+    /// The segment before the next one is over.
     ///
     /// # Errors
-    /// What is wrong at the end of the segment before.
-    pub fn begin(&mut self, segment: &Segment) -> Result<()> {
-        let discontinuity = self.spans.last().is_some_and(|s| s.discontinuity != segment.discontinuity);
+    /// What is wrong at its end.
+    pub fn end_segment(&mut self, discontinuity: bool) -> Result<()> {
         let gathered = &mut self.gathered;
         self.reader.segment(discontinuity, &mut |frame| gathered.keep(&frame))?;
-        self.take_frames()?;
+        self.take_frames()
+    }
+
+    /// A segment begins.
+    pub fn begin(&mut self, segment: &Segment) {
         let position = segment.base.saturating_add(segment.range.start);
         self.spans.push(Span {
             pushed: self.pushed,
@@ -132,7 +125,6 @@ impl Packets {
             discontinuity: segment.discontinuity,
             hole: core::mem::take(&mut self.hole),
         });
-        Ok(())
     }
 
     /// Brings the next bytes.
@@ -199,8 +191,9 @@ impl Packets {
             let part = streams.first().and_then(|s| s.parts.last()).map(|p| p.id);
             let part = part.filter(|p| p.discontinuity == discontinuity);
             let part = part.unwrap_or(PartId { discontinuity, untagged: 0 });
-            if tags.len() < limits::MAX_TRACK_SAMPLES {
-                tags.push(Tag { part, time: clock, data: data.to_vec() });
+            if tags.len() < limits::MAX_TAGS && data.len() <= limits::MAX_TAG_BYTES {
+                let time = Instant { ticks: clock, timescale: CLOCK };
+                tags.push(Tag { part, time, data: data.to_vec() });
             }
             return Ok(());
         }
