@@ -161,6 +161,7 @@ fn high_efficiency_aac() {
     assert_eq!(parse_aac(0x40, &[0x13, 0x08, 0x56, 0xe5, 0x9d, 0x48, 0x80]).unwrap(), "mp4a.40.29");
     assert_eq!(parse_aac(0x40, &[0x2b, 0x09, 0x88, 0x00]).unwrap(), "mp4a.40.5");
     assert_eq!(parse_aac(0x67, &[0x12, 0x10]).unwrap(), "mp4a.67");
+    assert_eq!(parse_aac(0x6b, &[]).unwrap(), "mp4a.6B");
     let dts = parse_aac(0xa9, &[]).unwrap_err();
     assert_eq!((dts.kind, dts.path.as_str()), (ErrorKind::Unsupported(*b"mp4a"), "mp4a/esds"));
     assert!(dts.to_string().contains("0xa9"), "{dts}");

@@ -180,14 +180,17 @@ fn latm_holds_the_frames_of_adts() {
 
 #[test]
 fn replicated_bands_are_seen_in_the_frames() {
-    for path in crate::shared() {
+    let own = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/transport/heaac.ts");
+    for path in std::iter::once(own).chain(crate::shared()) {
         let name = path.file_name().unwrap().to_str().unwrap();
+        // A core of 22,050 Hz that stands alone.
         let low = name == "oneSecond.ts";
-        if !name.starts_with("heaac_v") && !low {
+        if !name.starts_with("heaac") && !low {
             continue;
         }
         let bytes = std::fs::read(&path).unwrap();
         let found = learn::learn(&[(false, &bytes)], &[188]).unwrap();
+        learn::check_extraction(&bytes, &found, name);
         let stream = found.streams.iter().find(|s| s.codec == EsCodec::AacAdts).unwrap();
         let config = &stream.configs[0].config;
         let rate = config.audio().unwrap().sample_rate;
