@@ -119,7 +119,7 @@ fn entries(file: &[u8]) -> Vec<(text::Entry, [u8; 4])> {
     let mut found = Vec::new();
     for trak in cues::boxes(moov).into_iter().filter(|found| found.kind == *b"trak") {
         let handler: [u8; 4] = child(trak.content, &[b"mdia", b"hdlr"])[8..12].try_into().unwrap();
-        if text::is_text_handler(handler) {
+        if matches!(&handler, b"text" | b"subt" | b"sbtl") {
             let stsd = child(trak.content, &[b"mdia", b"minf", b"stbl", b"stsd"]);
             for entry in cues::boxes(&stsd[8..]) {
                 found.push((Entry::read(entry.kind, entry.content).unwrap(), handler));

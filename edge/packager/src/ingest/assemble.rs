@@ -359,8 +359,8 @@ fn summarise(track: &Track) -> TrackSummary {
     TrackSummary {
         name: track.name.to_string(),
         source: match track.storage {
-            Storage::File(source) => usize::from(source),
-            _ => 0,
+            Storage::File(source) => Some(usize::from(source)),
+            Storage::Objects { .. } | Storage::Transport { .. } | Storage::Index => None,
         },
         kind: match track.media {
             Media::Video(_) => "video",

@@ -27,7 +27,8 @@ mod source;
 mod subtitles;
 mod texts;
 
-/// What an operator says about a source.
+/// What an operator says about a source. Of a file with sound or picture it is about those, and text tracks beside them in
+/// the file are described by the file alone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Description {
     /// BCP 47 tag; else what the media says.
@@ -87,9 +88,9 @@ pub struct IndexedAsset {
 pub struct TrackSummary {
     /// Name in URLs, `v0`, `a0`, ...
     pub name: String,
-    /// Position of its source.
-    pub source: usize,
-    /// `video` or `audio`.
+    /// Position of the source that it is in, if it is in one as it is.
+    pub source: Option<usize>,
+    /// `video`, `audio`, `text` or `metadata`.
     pub kind: &'static str,
     /// RFC 6381 codec string.
     pub codec: String,
@@ -115,7 +116,7 @@ pub struct TrackSummary {
     pub label: Option<String>,
     /// Role.
     pub role: Option<String>,
-    /// Number of samples (frames).
+    /// Number of samples (frames, cues).
     pub samples: u64,
 }
 
@@ -184,6 +185,7 @@ impl Indexer {
                             media.extend(tracks.into_iter().map(|t| (source, t)));
                         }
                         Content::Subtitles(document) => {
+                            // A file beside the media counts from the start of the title, wherever its media times begin.
                             self.warnings.extend(document.warnings.iter().map(|w| format!("{path}: {w}")));
                             let description = self.files.get(source).map(|f| f.description.clone());
                             let description = description.unwrap_or_default();
@@ -266,7 +268,13 @@ impl Indexer {
         let mut warnings = core::mem::take(&mut self.warnings);
         let details = plan.tracks.iter().zip(scanned).zip(texts).map(|((track, scanned), text)| {
             let file = self.files.get(track.source);
-            Details { text, ..Details::of_file(track.source, file, scanned) }
+            let details = Details::of_file(track.source, file, scanned);
+            let beside = plan.tracks.iter().any(|t| t.source == track.source && !t.is_text());
+            let description = match track.is_text() && beside {
+                true => Description::default(),
+                false => details.description,
+            };
+            Details { text, description, ..details }
         });
         let contents = Contents {
             files: &self.files,

@@ -17,6 +17,8 @@ use crate::source::edit::{self, Placement};
 use crate::source::mp4::{OwnedEntry, SourceTrack};
 use crate::text;
 
+mod text_track;
+
 /// Frames of audio that may stand before the presentation starts so that the decoder is primed.
 const PRIMING_FRAMES: usize = 8;
 
@@ -98,21 +100,21 @@ pub fn present(
             Err(Refusal::Asset(error)) => return Err(error.context(place)),
         }
     }
-    if tracks.iter().all(|t| t.name.kind == TrackKind::Text) {
-        let reason = if left_out.is_empty() {
-            "the sources have no track of sound or picture".to_owned()
-        } else {
-            left_out.join("; ")
-        };
+    if tracks.iter().all(Track::is_text) {
+        if left_out.is_empty() || !tracks.is_empty() {
+            left_out.insert(0, "the sources have no track of sound or picture".to_owned());
+        }
+        let reason = left_out.join("; ");
         return Err(Error::unsupported(format!("nothing can be played: {reason}")));
     }
     warnings.append(&mut left_out);
     if tracks.len() > limits::MAX_TRACKS {
         return Err(Error::limit(format!("{} tracks are more than {}", tracks.len(), limits::MAX_TRACKS)));
     }
-    name(&mut tracks);
     check_delays(&mut tracks, files, warnings);
     set_times(&mut tracks);
+    text_track::place(&mut tracks, files, warnings);
+    name(&mut tracks);
     if let Some(long) = tracks.iter().find(|t| t.end / u64::from(t.media.timescale) > limits::MAX_DURATION_SECONDS) {
         let seconds = long.end / u64::from(long.media.timescale);
         return Err(Error::limit(format!(
@@ -158,13 +160,23 @@ impl Track {
             composition_as_stored: false,
             placement: Placement::default(),
         };
-        track.read_entries()?;
+        let read = track.read_entries();
+        // A title is what its owner means without a text track that cannot be read, but not without a picture.
+        read.map_err(|refusal| match refusal {
+            Refusal::Asset(error) if kind == TrackKind::Text => Refusal::Track(error),
+            refusal => refusal,
+        })?;
         Ok(track)
     }
 
     /// Whether it is video.
     pub fn is_video(&self) -> bool {
         self.name.kind == TrackKind::Video
+    }
+
+    /// Whether it is text.
+    pub fn is_text(&self) -> bool {
+        self.name.kind == TrackKind::Text
     }
 
     /// What the sample entry of a text track says.
@@ -312,13 +324,15 @@ impl Track {
 
 /// An empty edit that lets a track begin after all the others have ended is a number that went wrong, not a wish.
 fn check_delays(tracks: &mut [Track], files: &[SourceFile], warnings: &mut Vec<String>) {
-    let ends: Vec<Instant> = tracks
-        .iter()
-        .map(|t| Instant { ticks: i64::try_from(t.media.duration).unwrap_or(i64::MAX), timescale: t.media.timescale })
-        .collect();
+    let end = |t: &Track| Instant {
+        ticks: i64::try_from(t.media.duration).unwrap_or(i64::MAX),
+        timescale: t.media.timescale,
+    };
+    let lasting = tracks.iter().enumerate().filter(|(_, t)| !t.is_text());
+    let ends: Vec<(usize, Instant)> = lasting.map(|(number, t)| (number, end(t))).collect();
     for (number, track) in tracks.iter_mut().enumerate() {
         let delay = Instant { ticks: track.placement.delay, timescale: track.media.timescale };
-        let mut others = ends.iter().enumerate().filter(|(other, _)| *other != number).peekable();
+        let mut others = ends.iter().filter(|(other, _)| *other != number).peekable();
         if delay.ticks > 0 && others.peek().is_some() && others.all(|(_, end)| end.order(delay) == Ordering::Less) {
             warnings.push(format!(
                 "{}: its edit list lets it begin at {delay}, after all other tracks have ended; it begins with them",
@@ -329,10 +343,12 @@ fn check_delays(tracks: &mut [Track], files: &[SourceFile], warnings: &mut Vec<S
     }
 }
 
-/// Puts the asset's presentation time 0 where the first track starts, and every track in its place after it.
+/// Puts the asset's presentation time 0 where the first track of sound or picture starts, and those tracks in their places
+/// after it.
 fn set_times(tracks: &mut [Track]) {
-    let Some(origin) = tracks.iter().map(Track::first_presented).min_by(|a, b| a.order(*b)) else { return };
-    for track in tracks {
+    let media = tracks.iter().filter(|t| !t.is_text());
+    let Some(origin) = media.map(Track::first_presented).min_by(|a, b| a.order(*b)) else { return };
+    for track in tracks.iter_mut().filter(|t| !t.is_text()) {
         let shift = -origin.in_timescale(track.media.timescale);
         let at = |track: &Track, composition: i64| track.presented(composition).ticks.saturating_add(shift);
         if !track.is_video() {

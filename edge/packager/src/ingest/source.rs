@@ -7,11 +7,10 @@ use bytes::Bytes;
 use super::SourceFile;
 use crate::error::{Error, Result};
 use crate::limits;
-use crate::source::hls::Container;
 use crate::source::mp4::{FileReader, SourceTrack};
-use crate::text::{self, Document};
+use crate::text::{self, Document, TimestampMap};
 
-/// Extensions of files of subtitles; WebVTT is known by its first line too.
+/// Extensions of files of subtitles; others are known by their first bytes.
 const TEXT_EXTENSIONS: [&str; 4] = [".vtt", ".webvtt", ".srt", ".ttml"];
 
 /// Reads a source file.
@@ -69,7 +68,7 @@ impl SourceReader {
         match self {
             Self::Media(reader) => {
                 let first = reader.wanted().is_some_and(|r| r.start == 0);
-                if first && Container::of(&bytes) == Ok(Container::Webvtt) {
+                if first && text::is_text_file(&bytes) {
                     *self = Self::text(file_bytes)?;
                     return if bytes.len() as u64 == file_bytes { self.supply(bytes, file_bytes) } else { Ok(()) };
                 }
@@ -77,6 +76,12 @@ impl SourceReader {
             }
             Self::Text(wanted, document) => {
                 *document = text::parse(&bytes)?;
+                if let Some(map) = document.timestamp_map.take().filter(TimestampMap::is_shift) {
+                    let (mpegts, local) = (map.mpegts, map.local_ms);
+                    document.warnings.push(format!(
+                        "X-TIMESTAMP-MAP (MPEGTS {mpegts}, LOCAL {local} ms) was left out: a file of subtitles counts from the start of the title"
+                    ));
+                }
                 document.sort();
                 *wanted = 0..0;
                 Ok(())

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::plan::{Plan, Track};
 use super::subtitles::milliseconds;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::limits;
 use crate::media::time::Instant;
 use crate::text::{Document, Entry, Forced, Sample, SampleReader};
@@ -38,6 +38,7 @@ pub struct TextReader {
     reader: Option<SampleReader>,
     /// Start of each sample in milliseconds, and the end of the last one.
     times: Vec<u64>,
+    bytes: u64,
     codec: Option<String>,
 }
 
@@ -49,7 +50,7 @@ impl TextReader {
         let end = Instant { ticks: track.end as i64, timescale };
         let starts = track.presented_times().map(|ticks| milliseconds(Instant { ticks, timescale }));
         let times = starts.chain([milliseconds(end)]).collect();
-        Some(Self { reader: SampleReader::new(&entry).ok(), entry, times, codec: None })
+        Some(Self { reader: SampleReader::new(&entry).ok(), entry, times, bytes: 0, codec: None })
     }
 
     /// Whether it has to see this sample, counted from 0.
@@ -63,6 +64,11 @@ impl TextReader {
     /// `Limit` with too many or too large cues.
     pub fn push(&mut self, number: usize, data: &[u8]) -> Result<()> {
         if let Some(reader) = &mut self.reader {
+            self.bytes = self.bytes.saturating_add(data.len() as u64);
+            if self.bytes > limits::MAX_TEXT_TRACK_BYTES {
+                let limit = limits::MAX_TEXT_TRACK_BYTES;
+                return Err(Error::limit(format!("the samples of a text track have more than {limit} bytes")));
+            }
             let start = self.times.get(number).copied().unwrap_or(0);
             let end = self.times.get(number + 1).copied().unwrap_or(start);
             return reader.push(Sample { data, start, end });

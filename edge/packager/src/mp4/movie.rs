@@ -51,6 +51,8 @@ pub struct Track<'a> {
     pub matrix: [u32; 9],
     /// Edits, in order.
     pub edits: Vec<Edit>,
+    /// Tracks that hold the chapters of this one (`tref` of the type `chap`, QuickTime File Format).
+    pub chapters: Vec<u32>,
     /// The sample entries of `stsd`: type, whole box, and offset in the file.
     pub sample_entries: Vec<SampleEntry<'a>>,
     /// The `stbl` box, for [`super::sample_table::SampleTable`].
@@ -219,6 +221,10 @@ impl<'a> Track<'a> {
             },
             None => Vec::new(),
         };
+        let chapters = match trak.child(b"tref")? {
+            Some(tref) => tref.child(b"chap")?.map(|chap| read_track_ids(&chap)).unwrap_or_default(),
+            None => Vec::new(),
+        };
         let track = Self {
             id,
             handler,
@@ -228,11 +234,18 @@ impl<'a> Track<'a> {
             name,
             matrix,
             edits,
+            chapters,
             sample_entries,
             sample_table: stbl,
         };
         Ok(ReadTrack::Media(std::boxed::Box::new(track)))
     }
+}
+
+/// The `track_IDs` of a track reference (8.3.3).
+fn read_track_ids(reference: &Box<'_>) -> Vec<u32> {
+    let mut reader = reference.reader();
+    core::iter::from_fn(|| reader.u32().ok()).take(limits::MAX_TRACKS).collect()
 }
 
 fn read_sample_entries<'a>(stsd: &Box<'a>) -> Result<Vec<SampleEntry<'a>>> {

@@ -208,9 +208,20 @@ impl FileReader {
         for reason in movie.broken_tracks {
             self.warn(format!("a track was left out: {reason}"));
         }
+        let chapters: Vec<u32> = movie.tracks.iter().flat_map(|t| t.chapters.iter().copied()).collect();
         for track in movie.tracks {
-            let table = sample_table::read(&track.sample_table, self.file_bytes);
-            let table = table.map_err(|e| e.context(format!("track {}", track.id)))?;
+            let text = track.handler == Handler::Text;
+            if text && chapters.contains(&track.id) {
+                self.warn(format!("track {} was left out: it names the chapters of another track", track.id));
+                continue;
+            }
+            let table = match sample_table::read(&track.sample_table, self.file_bytes) {
+                Err(error) if text => {
+                    self.warn(format!("track {} was left out: {error}", track.id));
+                    continue;
+                }
+                table => table.map_err(|e| e.context(format!("track {}", track.id)))?,
+            };
             for warning in &table.warnings {
                 self.warn(format!("track {}: {warning}", track.id));
             }

@@ -4,12 +4,6 @@ use super::{stpp, tx3g, wvtt};
 use crate::error::{Error, Result};
 use crate::mp4::boxes::FourCc;
 
-/// Whether tracks with this handler can hold timed text: `text` (ISO/IEC 14496-30), `subt` (ISO/IEC 14496-12, 12.6),
-/// `sbtl` (QuickTime).
-pub fn is_text_handler(handler: [u8; 4]) -> bool {
-    matches!(&handler, b"text" | b"subt" | b"sbtl")
-}
-
 /// Which cues are to be shown to viewers who asked for no subtitles.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Forced {
@@ -81,7 +75,6 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::Unsupported);
             assert!(error.message().contains(word), "{error}");
         }
-        assert!(is_text_handler(*b"subt") && !is_text_handler(*b"vide"));
     }
 
     #[test]

@@ -28,6 +28,11 @@ pub struct Placement {
 }
 
 impl TimestampMap {
+    /// Whether the local time is another one than that of the transport stream.
+    pub fn is_shift(&self) -> bool {
+        i64::try_from(self.mpegts).ok().is_none_or(|mpegts| rescale(mpegts, PTS_TIMESCALE, 1000) != self.local_ms)
+    }
+
     /// Reads what follows `X-TIMESTAMP-MAP=`; the two parts come in either order.
     pub fn parse(value: &str) -> Option<Self> {
         let (mut mpegts, mut local) = (None, None);

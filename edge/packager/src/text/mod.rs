@@ -1,6 +1,6 @@
 //! Timed text: files and samples of several formats become WebVTT cues in milliseconds of the presentation.
 //!
-//! [`parse`] reads side files and the segments of a playlist (WebVTT, SubRip); [`Entry`] and [`TrackReader`] read text
+//! [`parse`] reads side files and the segments of a playlist (WebVTT, SubRip); [`Entry`] and [`SampleReader`] read text
 //! tracks of MP4 files (`wvtt`, `tx3g`; `stpp` passes through as it is). [`merge`] makes one track of many segments.
 
 mod cue;
@@ -13,19 +13,17 @@ mod sample;
 pub mod srt;
 pub mod stpp;
 pub mod time;
-mod track;
 pub mod tx3g;
 pub mod webvtt;
 pub mod wvtt;
 
 pub use cue::{Cue, CueRef, Document};
 pub(crate) use cue::{line_safe, payload_safe};
-pub use entry::{Entry, Forced, is_text_handler};
+pub use entry::{Entry, Forced};
 pub use map::{Placement, TimestampMap};
 pub(crate) use markup::has_timestamps;
 pub use merge::merge;
 pub use sample::{Sample, SampleReader};
-pub use track::{StoredSample, TrackReader};
 
 use crate::error::{Error, Result};
 
