@@ -237,7 +237,8 @@ fn times_are_those_of_the_edit_list() {
     let kinds: [Made; 2] = [Track::wvtt, |timescale, cues| Track::tx3g(timescale, 0, cues)];
     for made in kinds {
         // As they are; a delay; a stretch skipped; both; with pictures that are presented 40 ms late in their file.
-        let cases: [(&[(u32, i32)], u32, i64); 5] = [
+        type Edits<'a> = &'a [(u32, i32)];
+        let cases: [(Edits<'_>, u32, i64); 5] = [
             (&[], 3600, 0),
             (&[(2000, -1), (4500, 0)], 3600, 2000),
             (&[(4250, 250)], 3600, -250),
