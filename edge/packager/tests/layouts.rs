@@ -257,11 +257,8 @@ fn unused_sample_entries_are_left_out_and_used_ones_kept() {
     assert!(mpd.contains("init2.mp4\"") && mpd.contains("startNumber=\"2\""), "{mpd}");
 }
 
-/// What takes the place of a box, given its path and content; nothing where it stays.
-type Rewrite<'a> = dyn Fn(&str, &[u8]) -> Option<Vec<u8>> + 'a;
-
 /// The plain file with its second group of pictures, sample 51 of 100 on, by the second sample entry of what `stsd` makes.
-fn mixed(plain: &[u8], stsd: &Rewrite<'_>) -> Vec<u8> {
+fn mixed(plain: &[u8], stsd: &Change<'_>) -> Vec<u8> {
     with_movie(plain, &|path, content| {
         if path.ends_with("/stbl") && content.windows(4).any(|w| w == b"avc1") {
             let stbl = rewrite(content, "", &|path, content| {
