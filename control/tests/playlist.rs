@@ -54,6 +54,7 @@ async fn a_title_is_indexed_and_its_objects_are_served() {
         assert!(asset.get("segments").is_none() && asset.get("sources").is_none(), "{asset}");
         assert_eq!(asset["warnings"], json!([]));
         assert_eq!(asset["tracks"].as_array().unwrap().len(), 4, "{asset}");
+        assert_eq!(asset["tracks"][0]["source"], Value::Null);
         let document = control.origin(Method::GET, &format!("/origin/v1/documents/asset/films/{name}"), &[]).await;
         let Body::Asset(document) = Document::from_json(&document.body).unwrap().body else { panic!("an asset") };
         assert_eq!(document.sources, []);

@@ -124,11 +124,12 @@ pub struct Failure {
 /// A track of an asset.
 #[derive(Serialize, Deserialize, ToSchema)]
 pub struct Track {
-    /// Name in URLs, `v0`, `a0`, ...
+    /// Name in URLs, `v0`, `a0`, `t0`, ...
     name: String,
-    /// Position of its source.
-    source: u64,
-    /// `video` or `audio`.
+    /// Position of the source that it is in; `null` when it comes from a playlist, or is subtitles that were read into the
+    /// index.
+    source: Option<u64>,
+    /// `video`, `audio`, `text` or `metadata`.
     kind: String,
     /// RFC 6381 codec string.
     codec: String,
@@ -154,7 +155,7 @@ pub struct Track {
     label: Option<String>,
     /// DASH role.
     role: Option<String>,
-    /// Number of samples (frames).
+    /// Number of samples (frames, cues).
     samples: u64,
 }
 
