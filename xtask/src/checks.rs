@@ -48,12 +48,18 @@ pub fn run(only: &[String]) -> Result<()> {
         process::run(&mut test)
     })?;
     if only.is_empty() {
-        steps.step("what became of every media file (file, state, HLS, DASH)", || {
-            let table = root().join("target/e2e/decode.tsv");
-            let table = fs::read_to_string(&table).with_context(|| format!("cannot read {}", table.display()))?;
-            println!("{}", table.trim_end());
-            Ok(())
-        })?;
+        for (title, table) in [
+            ("what became of every media file (file, state, HLS, DASH)", "decode.tsv"),
+            ("every source to every output", "pairs.tsv"),
+            ("every source in every output and player", "plays.tsv"),
+        ] {
+            steps.step(title, || {
+                let table = root().join("target/e2e").join(table);
+                let table = fs::read_to_string(&table).with_context(|| format!("cannot read {}", table.display()))?;
+                println!("{}", table.trim_end());
+                Ok(())
+            })?;
+        }
     }
     steps.summary();
     println!("\nall tests passed");

@@ -46,10 +46,14 @@ pub fn run(options: &Demo) -> Result<()> {
 fn media(given: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let sample = root().join("tests/media/ladder");
     let names = ["video_180p.mp4", "video_360p.mp4", "video_720p.mp4", "audio_eng.mp4", "audio_fra.mp4"];
+    let subtitles = root().join("tests/media/text/eng.vtt");
     let files = match given {
-        [] => names.iter().map(|name| sample.join(name)).collect(),
+        [] => names.iter().map(|name| sample.join(name)).chain([subtitles]).collect(),
         given => given.to_vec(),
     };
+    if files.len() > 1 && files.iter().any(|file| is_playlist(file)) {
+        bail!("an HLS title is one multivariant playlist; nothing can be put beside it");
+    }
     for file in &files {
         let found = fs::metadata(file).with_context(|| format!("cannot read {}", file.display()))?;
         if !found.is_file() {
@@ -59,10 +63,25 @@ fn media(given: &[PathBuf]) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Puts the files below the media storage; hard links where the file system allows it.
-fn store(files: &[PathBuf], media: &Path) -> Result<Vec<Value>> {
+fn is_playlist(file: &Path) -> bool {
+    file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("m3u8"))
+}
+
+/// Puts the files below the media storage; what REST has to be told about them.
+fn store(files: &[PathBuf], media: &Path) -> Result<Value> {
     let folder = media.join(GROUP);
     fs::create_dir_all(&folder)?;
+    if let [playlist] = files
+        && is_playlist(playlist)
+    {
+        let playlist = fs::canonicalize(playlist)?;
+        let from = playlist.parent().context("a playlist without a folder")?;
+        let title = name_of(from);
+        store_folder(from, &folder.join(&title))?;
+        let name = playlist.file_name().unwrap_or_default().to_string_lossy();
+        println!("{} -> {GROUP}/{title}", from.display());
+        return Ok(json!({ "source": { "path": format!("{GROUP}/{title}/{name}") } }));
+    }
     let mut taken = BTreeSet::new();
     let mut sources = Vec::new();
     for (index, file) in files.iter().enumerate() {
@@ -73,18 +92,42 @@ fn store(files: &[PathBuf], media: &Path) -> Result<Vec<Value>> {
             name = format!("{stem}-{index}.{extension}");
             taken.insert(name.clone());
         }
-        let to = folder.join(&name);
-        if to.exists() {
-            fs::remove_file(&to)?;
-        }
-        let from = fs::canonicalize(file)?;
-        if fs::hard_link(&from, &to).is_err() {
-            fs::copy(&from, &to).with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))?;
-        }
+        put(&fs::canonicalize(file)?, &folder.join(&name))?;
         println!("{} -> {GROUP}/{name}", file.display());
-        sources.push(json!({ "path": format!("{GROUP}/{name}") }));
+        let mut source = json!({ "path": format!("{GROUP}/{name}") });
+        if stem == "eng" && extension == "vtt" {
+            // The bundled subtitles; those of others are told by REST.
+            source["language"] = json!("en");
+        }
+        sources.push(source);
     }
-    Ok(sources)
+    Ok(json!({ "sources": sources }))
+}
+
+/// Everything in a folder.
+fn store_folder(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from).with_context(|| format!("cannot read {}", from.display()))? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            store_folder(&entry.path(), &target)?;
+        } else {
+            put(&entry.path(), &target)?;
+        }
+    }
+    Ok(())
+}
+
+/// A hard link where the file system allows it, else a copy.
+fn put(from: &Path, to: &Path) -> Result<()> {
+    if to.exists() {
+        fs::remove_file(to)?;
+    }
+    if fs::hard_link(from, to).is_err() {
+        fs::copy(from, to).with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))?;
+    }
+    Ok(())
 }
 
 /// What may stand in a URL of a file's name.
@@ -99,7 +142,11 @@ fn name_of(file: &Path) -> String {
 }
 
 fn asset_name(options: &Demo) -> String {
-    options.media.first().map_or_else(|| "sample".into(), |file| name_of(file))
+    let named = |file: &PathBuf| {
+        let folder = fs::canonicalize(file).ok().and_then(|file| file.parent().map(Path::to_path_buf));
+        name_of(folder.filter(|_| is_playlist(file)).as_deref().unwrap_or(file))
+    };
+    options.media.first().map_or_else(|| "sample".into(), named)
 }
 
 fn start(options: &Demo, data: &Path) -> Result<(Running, Rest, String)> {
@@ -166,9 +213,9 @@ fn last_lines(data: &Path) -> String {
 }
 
 /// Makes the group, its configurations and the asset, and waits until the asset can be played.
-fn ingest(rest: &Rest, control: &mut Running, data: &Path, name: &str, sources: &[Value]) -> Result<Value> {
+fn ingest(rest: &Rest, control: &mut Running, data: &Path, name: &str, media: &Value) -> Result<Value> {
     rest.ensure("/v1/packaging-groups", &json!({ "name": GROUP }))?;
-    for (configuration, package_type) in [("hls", "CMAF"), ("dash", "DASH")] {
+    for (configuration, package_type) in [("hls", "CMAF"), ("dash", "DASH"), ("ts", "HLS")] {
         let body = json!({ "name": configuration, "package_type": package_type, "segment_duration_seconds": 4 });
         rest.ensure(&format!("/v1/packaging-groups/{GROUP}/configurations"), &body)?;
     }
@@ -180,7 +227,9 @@ fn ingest(rest: &Rest, control: &mut Running, data: &Path, name: &str, sources: 
             bail!("DELETE {path}: {}", describe(status, &answer));
         }
     }
-    let body = json!({ "name": name, "packaging_group": GROUP, "sources": sources });
+    let mut body = media.clone();
+    body["name"] = json!(name);
+    body["packaging_group"] = json!(GROUP);
     let (status, answer) = rest.post("/v1/assets", &body)?;
     if status != 202 {
         bail!("POST /v1/assets: {}", describe(status, &answer));

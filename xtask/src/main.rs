@@ -48,7 +48,8 @@ enum Command {
 
 #[derive(Args)]
 pub(crate) struct Demo {
-    /// A media file: one rendition or audio track of the asset. May be given many times; without it, the bundled sample
+    /// A media file: one rendition, audio track or subtitles of the asset. May be given many times. Or the multivariant
+    /// playlist of an HLS title. Without it, the bundled sample
     #[arg(long, value_name = "PATH")]
     media: Vec<PathBuf>,
     /// Address of the control plane: REST, player page
