@@ -117,8 +117,9 @@ fn write_more_codecs(out: &mut String, audio: Option<&str>, texts: &[Item<'_, Te
     if let Some(audio) = audio {
         let _ = write!(out, ",{audio}");
     }
-    if let Some(text) = texts.iter().find(|t| t.rendition.delivery == Delivery::Cmaf) {
-        let _ = write!(out, ",{}", text.track.codec);
+    // Players take a text codec of CODECS for that of every member of the group, so it is named when it is.
+    if let Some(first) = texts.first().filter(|_| texts.iter().all(|t| t.rendition.delivery == Delivery::Cmaf)) {
+        let _ = write!(out, ",{}", first.track.codec);
     }
     out.push('"');
 }
