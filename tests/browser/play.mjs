@@ -14,7 +14,15 @@ import { chromium } from "playwright-core";
 const options = JSON.parse(process.argv[2]);
 const STEP_MS = 30_000;
 const FRAME_RATE = 25;
+const FRAME_MS = 5_000;
 const SPEED = options.brief ? 4 : 2;
+/** In frames. */
+const SLACK = options.slack ?? 0;
+/** Between segments of transport streams, as players put them together: two frames. */
+const GAP = SLACK > 0 ? 0.08 : 0;
+/** What hls.js 1.7 says, without consequences, of the first segment of sound apart from transport streams, whoever made it; and
+ * when the machine is too busy for the speed. */
+const HARMLESS = /^(bufferAppendNoProgress|bufferStalledError)/;
 
 const flags = [
   "--no-sandbox",
@@ -136,6 +144,9 @@ async function play() {
     );
     check(id >= 0, `no ${forced ? "forced " : ""}subtitles in ${language}`);
     await page.evaluate((id) => edgepack.chooseText(id), id);
+    await until("the choice of subtitles", ({ id }) => edgepack.texts()[id].active, { id });
+    await page.evaluate(() => edgepack.video.play());
+    await playsOn();
     await page.evaluate(() => edgepack.video.pause());
     await seek(time);
     await until(`${JSON.stringify(text)} at ${time}`, ({ text }) => String(edgepack.shown()) === text, { text });
@@ -149,9 +160,11 @@ async function play() {
   for (const [time, number] of options.frames ?? some.map((time) => [time, Math.floor(time * FRAME_RATE)])) {
     await page.evaluate(() => edgepack.video.pause());
     await seek(time);
-    const frame = await frameNumber();
-    const off = Math.abs(frame - number);
-    check(off <= (options.slack ?? 0), `at ${time} s the picture says frame ${frame}, not ${number}`);
+    // The picture may come a moment after the event that says so.
+    const deadline = Date.now() + FRAME_MS;
+    let frame = await frameNumber();
+    while (Math.abs(frame - number) > SLACK && Date.now() < deadline) frame = await frameNumber();
+    check(Math.abs(frame - number) <= SLACK, `at ${time} s the picture says frame ${frame}, not ${number}`);
     landed.push(frame);
   }
 
@@ -177,11 +190,10 @@ async function play() {
   check(end.ended, "there was no ended event");
   check(Math.abs(end.time - duration) < 0.1, `ended at ${end.time}`);
   // video.buffered is what sound and picture have in common.
-  check(
-    end.buffered.length === 1 && end.buffered[0][0] < 0.1 && end.buffered[0][1] > duration - 0.1,
-    `buffered ${JSON.stringify(end.buffered)} of ${duration}`,
-  );
-  check(end.errors.length === 0, `errors: ${JSON.stringify(end.errors)}`);
+  const whole = end.buffered.every(([start], i) => start - (i ? end.buffered[i - 1][1] : 0) < (i ? GAP : 0.1));
+  check(whole && end.buffered.at(-1)[1] > duration - 0.1, `buffered ${JSON.stringify(end.buffered)} of ${duration}`);
+  const errors = end.errors.filter(({ fatal, what }) => fatal || !HARMLESS.test(what));
+  check(errors.length === 0, `errors: ${JSON.stringify(errors)}`);
   check(end.corrupted === 0, `${end.corrupted} corrupted frames`);
   check(troubles.length === 0, troubles.join("\n"));
   return { engine: options.engine, duration, switched, spoken, read, landed, frames: end.frames, requests: requested.size };

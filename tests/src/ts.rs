@@ -362,8 +362,9 @@ impl Checker {
         {
             self.problem(format!("PID {pid:#x}: DTS {last}, then {}", unit.dts));
         }
-        // The clock when the last byte has come.
-        if let Some(pcr) = self.pcr {
+        // The clock when the last byte has come. Timed metadata is not decoded: it may come with what it belongs to.
+        let metadata = self.report.streams.get(&pid).is_some_and(|stream| stream.codec() == Some(Codec::Id3));
+        if let Some(pcr) = self.pcr.filter(|_| !metadata) {
             let ahead = distance(unit.dts, pcr);
             self.report.least_delay = Some(self.report.least_delay.map_or(ahead, |least| least.min(ahead)));
             if ahead > LONGEST_DELAY * 2 {

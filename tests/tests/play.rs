@@ -1,11 +1,20 @@
-//! Real players in a real browser play both outputs of the bundled sample: hls.js, Shaka Player and dash.js each play,
-//! switch rendition up and down, switch the language, seek, and reach the end without an error.
+//! Real players in a real browser play all outputs of the bundled sample: hls.js, Shaka Player and dash.js each play, switch
+//! rendition up and down, switch the language, seek, and reach the end without an error. They also play every other source
+//! in every output, to the end, with its subtitles; the outcome is a table, `target/e2e/plays.tsv`.
 
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::process::Command;
+use std::sync::Mutex;
 use std::time::Duration;
 
+use e2e::control::{OUTPUTS, Output};
+use e2e::mpd::Mpd;
+use e2e::playlist::Multivariant;
+use e2e::source::{self, Source};
 use e2e::{Asset, Control, media, tools};
-use serde_json::json;
+use m3u8_rs::AlternativeMediaType;
+use serde_json::{Value, json};
 
 const DEADLINE: Duration = Duration::from_secs(180);
 
@@ -29,25 +38,125 @@ fn dash_js_plays_dash() {
     play("dashjs", "DASH");
 }
 
+#[test]
+fn hls_js_plays_transport_streams() {
+    play("hls", "HLS");
+}
+
+#[test]
+fn shaka_player_plays_transport_streams() {
+    play("shaka", "HLS");
+}
+
+/// Players lay the start of a transport stream some milliseconds after 0.
+fn slack(package_type: &str) -> u32 {
+    if package_type == "HLS" { 2 } else { 0 }
+}
+
 fn play(engine: &str, package_type: &str) {
     let control = Control::start();
-    control.group("play", 2);
+    control.group_of_everything("play", 2);
     let asset: Asset = control.playable("play", "sample", &media::ladder());
-    let profile = tempfile::tempdir().expect("an empty profile");
-    let screenshot = tools::results().join(format!("play-{engine}-{}.png", package_type.to_lowercase()));
     let options = json!({
-        "page": format!("{}/player", control.url),
         "url": control.playback(&asset, package_type),
-        "engine": engine,
-        "chromium": tools::program(&["chromium", "chromium-browser", "google-chrome"]),
-        "profile": profile.path(),
-        "screenshot": screenshot,
         "duration": 16,
         "heights": [180, 360, 720],
         "languages": 2,
+        "slack": slack(package_type),
     });
+    let name = format!("play-{engine}-{}", package_type.to_lowercase());
+    println!("{}", run(&control, engine, &name, options).unwrap_or_else(|error| panic!("{error}")));
+}
+
+/// Drives a browser; what it says.
+fn run(control: &Control, engine: &str, name: &str, mut options: Value) -> Result<String, String> {
+    let profile = tempfile::tempdir().expect("an empty profile");
+    options["engine"] = json!(engine);
+    options["page"] = json!(format!("{}/player", control.url));
+    options["chromium"] = json!(tools::program(&["chromium", "chromium-browser", "google-chrome"]));
+    options["profile"] = json!(profile.path());
+    options["screenshot"] = json!(tools::results().join(format!("{name}.png")));
     let script = tools::built("tests/browser/play.mjs");
     tools::built("tests/browser/node_modules/playwright-core");
-    let output = tools::succeed(Command::new(tools::program(&["node"])).arg(script).arg(options.to_string()), DEADLINE);
-    println!("{}", String::from_utf8_lossy(&output).trim());
+    let output = tools::run(Command::new(tools::program(&["node"])).arg(script).arg(options.to_string()), DEADLINE);
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+    if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
+}
+
+#[test]
+fn every_source_in_every_output_and_player() {
+    const GROUP: &str = "plays";
+    let control = Control::start();
+    control.group_of_everything(GROUP, 4);
+    let wanted = std::env::var("EDGEPACK_SOURCE").ok();
+    let sources = source::main();
+    let chosen = sources.iter().filter(|source| wanted.as_ref().is_none_or(|name| name == source.name));
+    let mut plays = Vec::new();
+    for source in chosen {
+        let asset = source.playable(&control, GROUP);
+        for output in &OUTPUTS {
+            let url = control.playback_of(&asset, output.name);
+            let engines = if output.package_type == "DASH" { ["shaka", "dashjs"] } else { ["hls", "shaka"] };
+            plays.extend(engines.map(|engine| (source, output, engine, url.clone())));
+        }
+    }
+    let queue = Mutex::new(plays.into_iter());
+    let table = Mutex::new(BTreeMap::new());
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(2, usize::from) {
+            scope.spawn(|| {
+                loop {
+                    let next = queue.lock().expect("the queue").next();
+                    let Some((source, output, engine, url)) = next else { break };
+                    let options = options(&control, source, output, engine, &url);
+                    let name = format!("play-{engine}-{}-{}", source.name, output.name);
+                    let outcome = run(&control, engine, &name, options);
+                    table.lock().expect("the table").insert((source.name, output.name, engine), outcome);
+                }
+            });
+        }
+    });
+    let table = table.into_inner().expect("the table");
+    let mut text = String::from("source\toutput\tplayer\toutcome\n");
+    let mut wrong = String::new();
+    for ((source, output, engine), outcome) in &table {
+        let shown = match outcome {
+            Ok(_) => "played to the end",
+            Err(error) => error.lines().next().unwrap_or_default(),
+        };
+        let _ = writeln!(text, "{source}\t{output}\t{engine}\t{shown}");
+        if let Err(error) = outcome {
+            let _ = writeln!(wrong, "{source} as {output} by {engine}: {error}\n");
+        }
+    }
+    println!("{text}");
+    std::fs::write(tools::results().join("plays.tsv"), text).expect("the table");
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+/// What a player must find.
+fn options(control: &Control, source: &Source, output: &Output, engine: &str, url: &str) -> Value {
+    let languages = if output.package_type == "DASH" {
+        let mpd = Mpd::fetch(&control.client, url);
+        let sounds = mpd.representations.iter().filter(|one| one.kind == "audio" && one.period == 0);
+        sounds.count()
+    } else {
+        let playlist = Multivariant::fetch(&control.client, url);
+        let sounds = playlist.parsed.alternatives.iter().filter(|one| one.media_type == AlternativeMediaType::Audio);
+        // Sound without a name of its own is an audio track for Shaka Player alone.
+        sounds.count().max(usize::from(engine == "shaka"))
+    };
+    let seen = &source.seen;
+    json!({
+        "url": url,
+        "brief": true,
+        "duration": seen.duration,
+        "heights": seen.heights,
+        "languages": languages,
+        "texts": seen.texts,
+        "cues": seen.cues,
+        "frames": seen.frames,
+        // Of sources that are playlists, sound begins a little earlier than the pictures, and the presentation with it.
+        "slack": if source.name.starts_with("mp4") { slack(output.package_type) } else { 2 },
+    })
 }

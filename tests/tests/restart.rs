@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use e2e::http::Client;
 use e2e::playlist::{self, Multivariant};
-use e2e::{Control, Setup, control, media, tools};
+use e2e::{Control, Setup, control, media, source, tools};
 
 #[test]
 fn killed_at_any_moment_of_an_ingest() {
@@ -18,6 +18,9 @@ fn killed_at_any_moment_of_an_ingest() {
         let playable = control.playable("kill", "before", &[media::small("h264_aac.mp4")]);
         let url = control.playback(&playable, "CMAF");
         control.submit("kill", "during", &paths);
+        let titles = source::main();
+        let title = titles.iter().find(|title| title.name == "hls_ts_demuxed").expect("a title");
+        title.submit(&control, "kill", "during-hls");
         // The moment is what is tested; nothing is awaited here.
         std::thread::sleep(Duration::from_millis(wait));
         let control = control.kill().start();
@@ -25,6 +28,11 @@ fn killed_at_any_moment_of_an_ingest() {
         assert_eq!(during.status(), "PLAYABLE", "after {wait} ms: {}", during.json);
         let multivariant = Multivariant::fetch(&control.client, &control.playback(&during, "CMAF"));
         assert_eq!(multivariant.media_urls().len(), 5, "after {wait} ms");
+        let during = control.finished("during-hls");
+        assert_eq!(during.status(), "PLAYABLE", "after {wait} ms: {}", during.json);
+        let multivariant = Multivariant::fetch(&control.client, &control.playback(&during, "CMAF"));
+        // Pictures, sounds and subtitles.
+        assert_eq!(multivariant.media_urls().len(), 2 + 3 + 4, "after {wait} ms");
         assert_eq!(control.finished("before").status(), "PLAYABLE", "after {wait} ms");
         control.client.get(&url);
         for path in ["/v1/packaging-groups/kill", "/v1/packaging-groups/kill/configurations/hls-kill"] {

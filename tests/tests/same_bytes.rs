@@ -1,6 +1,8 @@
 //! The same request gives the same bytes wherever it is answered: by the packager natively, by the component in the
 //! embedded host, and under Spin where `spin` is on the PATH.
 
+use std::io::{Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -8,10 +10,10 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use e2e::http::Client;
-use e2e::mpd::Mpd;
-use e2e::{Asset, Control, control, media, playlist, tools};
-use packager::config::{self, Body, Document};
+use e2e::{Asset, Control, control, media, source, title, tools};
+use packager::config::{self, Body, Document, SourceObject};
 use packager::job::{Documents, Job, Step};
+use packager::make::{Maker, Progress, Recipe};
 use packager::response::{Part, Response};
 use packager::route::Route;
 use sha2::{Digest, Sha256};
@@ -52,8 +54,8 @@ impl<'a> Origin<'a> {
     }
 }
 
-/// Answers a path natively, from the whole index and whole media files in memory.
-fn native(documents: &Documents, index: &Bytes, sources: &[Bytes], path: &str) -> (Response, Vec<u8>) {
+/// Answers a path natively, from the whole index and the files of the media storage.
+fn native(documents: &Documents, index: &Bytes, media: &Path, path: &str) -> (Response, Vec<u8>) {
     let route = Route::parse(path).unwrap_or_else(|error| panic!("{path}: {error}"));
     let mut job = Job::new(route, documents.clone(), None).unwrap_or_else(|error| panic!("{path}: {error}"));
     let response = loop {
@@ -67,39 +69,71 @@ fn native(documents: &Documents, index: &Bytes, sources: &[Bytes], path: &str) -
             }
         }
     };
-    let body = response
-        .parts
-        .iter()
-        .flat_map(|part| match part {
-            Part::Bytes(bytes) => bytes.to_vec(),
-            Part::Source { source, range } => {
-                sources[usize::from(*source)][range.start as usize..range.end as usize].to_vec()
-            }
-        })
-        .collect();
+    let mut body = Vec::new();
+    for part in &response.parts {
+        match part {
+            Part::Bytes(bytes) => body.extend_from_slice(bytes),
+            Part::Source { object, range } => body.extend(stretch(media, object, range)),
+            Part::Made { recipe, range } => made(recipe, range, media, &mut body),
+        }
+    }
     (response, body)
 }
 
-/// Every URL of an asset in both outputs.
+/// Bytes of an object of the media storage.
+fn stretch(media: &Path, object: &SourceObject, range: &Range<u64>) -> Vec<u8> {
+    let mut file =
+        std::fs::File::open(media.join(&object.path)).unwrap_or_else(|error| panic!("{}: {error}", object.path));
+    let mut bytes = vec![0; (range.end - range.start) as usize];
+    file.seek(SeekFrom::Start(range.start)).and_then(|_| file.read_exact(&mut bytes)).expect("bytes of a file");
+    bytes
+}
+
+/// Appends what a recipe makes. The input comes in pieces of an odd size: how it is cut up must not show.
+fn made(recipe: &Arc<Recipe>, range: &Range<u64>, media: &Path, body: &mut Vec<u8>) {
+    const PIECE: usize = 1009;
+    let mut maker = Maker::new(recipe.clone(), range.clone());
+    let inputs: Vec<Vec<u8>> = maker.inputs().iter().map(|input| stretch(media, &input.object, &input.range)).collect();
+    let mut given = vec![0; inputs.len()];
+    let mut out = Vec::new();
+    loop {
+        let progress = maker.step(&mut out).unwrap_or_else(|error| panic!("{error}"));
+        body.append(&mut out);
+        match progress {
+            Progress::Need(input) => {
+                let rest = &inputs[input][given[input]..];
+                let piece = &rest[..rest.len().min(PIECE)];
+                assert!(!piece.is_empty(), "more is needed of an input that has come whole");
+                maker.supply(input, piece).unwrap_or_else(|error| panic!("{error}"));
+                given[input] += piece.len();
+            }
+            Progress::Ready => {}
+            Progress::Done => return,
+        }
+    }
+}
+
+/// Every URL of an asset in all outputs.
 fn every_url(control: &Control, asset: &Asset) -> Vec<String> {
-    let mut urls = playlist::every_url(&control.client, &control.playback(asset, "CMAF"));
-    urls.extend(Mpd::fetch(&control.client, &control.playback(asset, "DASH")).every_url());
-    urls
+    control.playbacks(asset).iter().flat_map(|url| title::every_url(&control.client, url)).collect()
 }
 
 #[test]
 fn natively_and_in_the_embedded_host() {
     let control = Control::start();
     let origin = Origin::new(&control);
-    control.group("same", 2);
+    control.group_of_everything("same", 2);
     let mut compared = 0;
-    let mut cases = vec![("ladder".to_owned(), media::ladder())];
-    cases.extend(
-        media::all_small().into_iter().enumerate().map(|(index, file)| (media::asset_name(index, &file), vec![file])),
-    );
-    for (name, files) in cases {
-        let asset = control.playable("same", &name, &files);
-        let sources: Vec<Bytes> = files.iter().map(|file| Bytes::from(std::fs::read(file).expect("a file"))).collect();
+    let mut assets: Vec<(String, Asset)> = Vec::new();
+    for source in source::all() {
+        assets.push((source.name.to_owned(), source.playable(&control, "same")));
+    }
+    for (index, file) in media::all_small().into_iter().enumerate() {
+        let name = media::asset_name(index, &file);
+        let asset = control.playable("same", &name, &[file]);
+        assets.push((name, asset));
+    }
+    for (name, asset) in assets {
         let mut known: Option<(String, Documents, Bytes)> = None;
         for url in every_url(&control, &asset) {
             let path = &url[control.edge.len()..];
@@ -115,7 +149,7 @@ fn natively_and_in_the_embedded_host() {
                 known = Some((route.configuration.clone(), documents, index));
             }
             let (_, documents, index) = known.as_ref().expect("documents");
-            let (response, body) = native(documents, index, &sources, path);
+            let (response, body) = native(documents, index, &control.media, path);
             assert_eq!(response.len(), body.len() as u64, "{path}: the length is known before the media is read");
             let ours = control.client.get(&url);
             assert!(ours.body == body, "{path}: {} bytes natively, {} from the component", body.len(), ours.body.len());
@@ -145,7 +179,7 @@ fn under_spin() {
         return;
     };
     let control = Control::start();
-    control.group("spin", 2);
+    control.group_of_everything("spin", 2);
     let asset = control.playable("spin", "sample", &media::ladder());
     let urls = every_url(&control, &asset);
     let address = control::free_address();

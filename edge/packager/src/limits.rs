@@ -85,10 +85,16 @@ pub const MAX_PLAYLIST_ENTRIES: usize = 512;
 pub const MAX_PLAYLIST_MAPS: usize = 4096;
 /// Segments of one asset over all of its media playlists: they are held in memory while it is indexed.
 pub const MAX_ASSET_SEGMENTS: usize = 1 << 20;
-/// Timed ID3 tags of one asset: one a second for three days. More are left out.
+/// Breaks of time in one track: an advertisement every minute for four days makes twelve thousand.
+pub const MAX_TIME_BREAKS: usize = 1 << 14;
+/// Bytes of the subtitles in all segments of one rendition.
+pub const MAX_TEXT_RENDITION_BYTES: usize = 64 << 20;
+/// Timed ID3 tags of one rendition: one a second for three days. More are left out.
 pub const MAX_TAGS: usize = 1 << 18;
 /// One timed ID3 tag; a picture may be in it. Larger ones are left out.
 pub const MAX_TAG_BYTES: usize = 1 << 20;
+/// All timed ID3 tags of one rendition, which the index holds.
+pub const MAX_TAGS_BYTES: usize = 64 << 20;
 
 // Text tracks.
 

@@ -161,7 +161,6 @@ fn high_efficiency_aac() {
     assert_eq!(parse_aac(0x40, &[0x13, 0x08, 0x56, 0xe5, 0x9d, 0x48, 0x80]).unwrap(), "mp4a.40.29");
     assert_eq!(parse_aac(0x40, &[0x2b, 0x09, 0x88, 0x00]).unwrap(), "mp4a.40.5");
     assert_eq!(parse_aac(0x67, &[0x12, 0x10]).unwrap(), "mp4a.67");
-    assert_eq!(parse_aac(0x6b, &[]).unwrap(), "mp4a.6B");
     let dts = parse_aac(0xa9, &[]).unwrap_err();
     assert_eq!((dts.kind, dts.path.as_str()), (ErrorKind::Unsupported(*b"mp4a"), "mp4a/esds"));
     assert!(dts.to_string().contains("0xa9"), "{dts}");
@@ -172,6 +171,12 @@ fn high_efficiency_aac() {
 
 #[test]
 fn other_sound() {
+    let layer_3 = |object| {
+        let config = parse(b"mp4a", Handler::Audio, &sound(0, &[], &[esds(object, &[])])).unwrap();
+        assert_eq!((config.codec, audio(&config).samples_per_frame), (Codec::Mp3, Some(1152)));
+        config.codecs
+    };
+    assert_eq!((layer_3(0x6b).as_str(), layer_3(0x69).as_str()), ("mp4a.6B", "mp4a.69"));
     let dec3 = bx(b"dec3", &[0x18, 0x00, 0x20, 0x0f, 0x00, 0x01, 0x10]);
     let config = parse(b"ec-3", Handler::Audio, &sound(0, &[], &[dec3])).unwrap();
     let a = audio(&config);

@@ -511,3 +511,42 @@ fn titles_of_others() {
         }
     }
 }
+
+/// Transport streams and fragments of other projects, each as the only segment of a title.
+#[test]
+fn segments_of_others() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/media");
+    let mut folders: Vec<_> = ["ts", "malformed", "fragmented", "es"].iter().map(|f| root.join(f)).collect();
+    let (mut played, mut refused) = (0, 0);
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let name = path.strip_prefix(&root).unwrap().display().to_string();
+            let bytes = fs::read(&path).unwrap();
+            if bytes.len() > 20 << 20 {
+                continue;
+            }
+            let main = "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\nmedia.m3u8\n";
+            let media = "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nsegment\n#EXT-X-ENDLIST\n";
+            let storage = Storage::default().with("main.m3u8", main).with("media.m3u8", media).with("segment", bytes);
+            match storage.ingest() {
+                Ok(indexed) => {
+                    played += 1;
+                    storage.try_everything().unwrap();
+                    let tracks: Vec<_> = indexed.tracks.iter().map(|t| format!("{} {}", t.codec, t.samples)).collect();
+                    println!("{name}: {} ms {tracks:?} {:?}", indexed.duration_ms, indexed.warnings);
+                }
+                Err(error) => {
+                    refused += 1;
+                    println!("{name}: {error}");
+                    assert_ne!(error.kind(), packager::ErrorKind::Internal, "{error}");
+                }
+            }
+        }
+    }
+    println!("{played} played, {refused} refused");
+}

@@ -1,6 +1,7 @@
 //! From a plan and what its samples told to the bytes of an index.
 
-use super::hls::stream::Place;
+use super::hls::layout::Place;
+use super::hls::pass_on::PassedOn;
 use super::plan::{self, Plan};
 use super::scan::Scanned;
 use super::subtitles::Subtitles;
@@ -39,6 +40,8 @@ pub struct Details<'a> {
     pub scanned: Scanned,
     /// What its samples became, if they are text.
     pub text: Option<Text>,
+    /// How its fragments are passed on, if they are.
+    pub passed_on: Option<PassedOn>,
 }
 
 impl Details<'_> {
@@ -54,6 +57,7 @@ impl Details<'_> {
             captions: Vec::new(),
             scanned,
             text: None,
+            passed_on: None,
         }
     }
 }
@@ -189,7 +193,7 @@ fn describe(track: &plan::Track, details: &Details<'_>) -> Track {
             true => !details.scanned.access_units.is_empty(),
             false => track.entries.iter().all(|(entry, _)| AudioStream::from_sample_entry(&entry.bytes).is_ok()),
         },
-        stored: None,
+        stored: details.passed_on.as_ref().map(|p| p.stored),
         hidden: details.hidden,
         default: description.default,
         sample_entries: track.entries.iter().map(|(entry, _)| entry.bytes.clone()).collect(),
@@ -280,8 +284,10 @@ fn write_blocks(written: &mut Track, track: &plan::Track, details: &Details<'_>,
     let mut stretches = scanned.stretches.as_slice();
     let mut source = block::Source::default();
     let ends = track.cuts.iter().skip(1).copied().chain([samples.len()]);
-    for (&first, end) in track.cuts.iter().zip(ends) {
+    for (cut, (&first, end)) in track.cuts.iter().zip(ends).enumerate() {
         let own = samples.get(first..end).unwrap_or_default();
+        let boxes = details.passed_on.as_ref().and_then(|p| p.ranges.get(cut)).cloned();
+        source.block.stored = boxes.as_ref().map(|b| b.start);
         places::fill(&mut source.block, own, details);
         let access_units = scanned.access_units.get(first..end).unwrap_or_default();
         let deltas = own.iter().zip(access_units).map(|(s, bytes)| (i64::from(*bytes) - i64::from(s.size)) as i32);
@@ -314,12 +320,18 @@ fn write_blocks(written: &mut Track, track: &plan::Track, details: &Details<'_>,
             bytes: own.iter().map(|s| u64::from(s.size)).sum(),
             decode_time: time,
             composition_offset: leading.map_or(0, |s| s.composition_offset),
-            first_sample_bytes: if track.is_video() { leading.map_or(0, |s| s.size) } else { 0 },
+            first_sample_bytes: match (leading, &boxes) {
+                (Some(first), Some(boxes)) if track.is_video() => {
+                    u32::try_from(first.offset + u64::from(first.size) - boxes.start).unwrap_or(u32::MAX)
+                }
+                (Some(first), None) if track.is_video() => first.size,
+                _ => 0,
+            },
             description: leading.map_or(1, |s| s.description),
             packets: 0,
             clocks: 0,
             first_sample_packets: 0,
-            stored_bytes: 0,
+            stored_bytes: boxes.map_or(0, |b| b.end - b.start),
             block_offset: 0,
             block_bytes: (out.len() - start) as u32,
         });
@@ -347,8 +359,8 @@ fn summarise(track: &Track) -> TrackSummary {
     TrackSummary {
         name: track.name.to_string(),
         source: match track.storage {
-            Storage::File(source) => usize::from(source),
-            _ => 0,
+            Storage::File(source) => Some(usize::from(source)),
+            Storage::Objects { .. } | Storage::Transport { .. } | Storage::Index => None,
         },
         kind: match track.media {
             Media::Video(_) => "video",

@@ -15,6 +15,8 @@ use subtitles::Subtitles;
 use texts::TextScan;
 
 mod assemble;
+mod cutting;
+mod entries;
 pub mod hls;
 mod language;
 mod metadata;
@@ -86,9 +88,9 @@ pub struct IndexedAsset {
 pub struct TrackSummary {
     /// Name in URLs, `v0`, `a0`, ...
     pub name: String,
-    /// Position of its source.
-    pub source: usize,
-    /// `video` or `audio`.
+    /// Position of the source that it is in, if it is in one as it is.
+    pub source: Option<usize>,
+    /// `video`, `audio`, `text` or `metadata`.
     pub kind: &'static str,
     /// RFC 6381 codec string.
     pub codec: String,
@@ -114,7 +116,7 @@ pub struct TrackSummary {
     pub label: Option<String>,
     /// Role.
     pub role: Option<String>,
-    /// Number of samples (frames).
+    /// Number of samples (frames, cues).
     pub samples: u64,
 }
 

@@ -3,7 +3,7 @@
 use core::ops::Range;
 
 use super::assemble::Details;
-use super::hls::stream::Place;
+use super::hls::layout::Place;
 use crate::index::block::{Block, Extent, Object, PacketRange, Sample};
 use crate::index::head::Storage;
 use crate::media::sample;

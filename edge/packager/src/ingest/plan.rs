@@ -4,11 +4,11 @@
 use core::cmp::Ordering;
 
 use super::SourceFile;
-use crate::codec::{self, Config};
+use super::cutting;
+use super::entries::{Format, Refusal, read_entry};
 use crate::error::{Error, Result};
 use crate::index::head;
 use crate::limits;
-use crate::media::cuts::{self, Cut, Rendition, SyncSample};
 use crate::media::sample::Sample;
 use crate::media::time::Instant;
 use crate::mp4::movie::Handler;
@@ -45,26 +45,9 @@ pub struct Track {
     pub cuts: Vec<usize>,
     /// How many samples of the source were left out before the first one.
     pub dropped: usize,
+    /// Composition offsets of video stay as they are stored, and the edit list says where the presentation begins.
+    pub composition_as_stored: bool,
     placement: Placement,
-}
-
-/// What a sample entry says.
-#[derive(Clone, Debug)]
-pub enum Format {
-    /// Of sound or picture.
-    Media(Box<Config>),
-    /// Of text.
-    Text(text::Entry),
-}
-
-impl Format {
-    /// Of sound or picture.
-    pub fn config(&self) -> Option<&Config> {
-        match self {
-            Self::Media(config) => Some(config),
-            Self::Text(_) => None,
-        }
-    }
 }
 
 /// The asset.
@@ -84,7 +67,7 @@ pub struct Plan {
 /// `Unsupported` when nothing is left to play or a track is encrypted, `BadSource` when the ladder cannot be cut.
 pub fn make(files: &[SourceFile], media: Vec<(usize, SourceTrack)>, warnings: &mut Vec<String>) -> Result<Plan> {
     let mut tracks = present(files, media, warnings)?;
-    let (seconds, times) = cut(&mut tracks, files, warnings)?;
+    let (seconds, times) = cutting::cut(&mut tracks, files, warnings)?;
     let cuts = seconds.into_iter().map(|second| head::Cut { second, ..head::Cut::default() });
     Plan { tracks, cuts: cuts.collect(), times }.finish(files)
 }
@@ -143,15 +126,6 @@ pub fn present(
     Ok(tracks)
 }
 
-/// Why a track cannot be packaged, and how far that reaches.
-#[derive(Debug)]
-pub enum Refusal {
-    /// The others can be played without it.
-    Track(Error),
-    /// The asset would not be what its owner means.
-    Asset(Error),
-}
-
 fn name(tracks: &mut [Track]) {
     let (mut video, mut audio, mut text) = (0, 0, 0);
     for track in tracks {
@@ -183,6 +157,7 @@ impl Track {
             closed: true,
             cuts: Vec::new(),
             dropped: 0,
+            composition_as_stored: false,
             placement: Placement::default(),
         };
         let read = track.read_entries();
@@ -325,7 +300,7 @@ impl Track {
     }
 
     /// Decoding times and samples.
-    fn timed(&self) -> impl Iterator<Item = (i64, &Sample)> {
+    pub(super) fn timed(&self) -> impl Iterator<Item = (i64, &Sample)> {
         let mut time = i64::try_from(self.media.first_decode_time).unwrap_or(i64::MAX);
         self.media.samples.iter().map(move |sample| {
             let own = time;
@@ -345,32 +320,6 @@ impl Track {
         let skipped = Instant { ticks: self.placement.delay, timescale: self.media.timescale };
         if self.placement.media_time > 0 && start.order(skipped) == Ordering::Less { skipped } else { start }
     }
-}
-
-/// What a sample entry says.
-pub fn read_entry(handler: Handler, entry: &OwnedEntry) -> Result<Format, Refusal> {
-    let data = entry.bytes.get(entry.header..).unwrap_or_default();
-    let place = format!("sample entry {} at byte {}", entry.kind, entry.offset);
-    let handler = match handler {
-        Handler::Video => codec::Handler::Video,
-        Handler::Audio => codec::Handler::Audio,
-        Handler::Text => {
-            let read = text::Entry::read(entry.kind.0, data).map(Format::Text);
-            return read.map_err(|error| Refusal::Track(error.context(place)));
-        }
-    };
-    let sample_entry = codec::SampleEntry { fourcc: entry.kind.0, handler, data };
-    let config = Config::parse(&sample_entry).map(|config| Format::Media(Box::new(config)));
-    config.map_err(|error| match error.kind {
-        codec::ErrorKind::Encrypted => Refusal::Asset(Error::unsupported(format!(
-            "the media are encrypted ({place}); only clear media can be ingested"
-        ))),
-        codec::ErrorKind::Unsupported(_) => Refusal::Track(Error::unsupported(format!("{place}: {error}"))),
-        codec::ErrorKind::Malformed => {
-            let content = entry.offset + entry.header as u64;
-            Refusal::Asset(Error::bad_source(format!("{place}, content from byte {content}: {error}")))
-        }
-    })
 }
 
 /// An empty edit that lets a track begin after all the others have ended is a number that went wrong, not a wish.
@@ -420,121 +369,6 @@ fn set_times(tracks: &mut [Track]) {
     }
 }
 
-/// Cuts all tracks; answers the whole second of each cut, and its time.
-fn cut(tracks: &mut [Track], files: &[SourceFile], warnings: &mut Vec<String>) -> Result<(Vec<u32>, Vec<Instant>)> {
-    let renditions: Vec<Rendition> = tracks.iter_mut().filter(|t| t.is_video()).map(|t| t.rendition(files)).collect();
-    if renditions.is_empty() {
-        return Ok(cut_audio_only(tracks));
-    }
-    let cuts = cuts::common(&renditions)?;
-    let reference = &renditions[..1];
-    let times: Vec<Instant> = cuts
-        .iter()
-        .filter_map(|cut| {
-            let first = *cut.samples.first()?;
-            let syncs = &reference.first()?.syncs;
-            let at = syncs.binary_search_by_key(&first, |s| s.sample).ok()?;
-            syncs.get(at).map(|s| s.time)
-        })
-        .collect();
-    let longest = times.windows(2).map(|w| w[1].nanoseconds() - w[0].nanoseconds()).max().unwrap_or(0);
-    if longest > 1_000_000_000 * i64::from(*limits::SEGMENT_SECONDS.end()) {
-        warnings
-            .push(format!("sync samples are up to {} s apart, so segments will be that long", longest / 1_000_000_000));
-    }
-    let mut seconds: Vec<u32> = cuts.iter().map(|c| c.second).collect();
-    let mut times = times;
-    for second in seconds_after_video(tracks, &seconds) {
-        seconds.push(second);
-        times.push(Instant { ticks: i64::from(second), timescale: 1 });
-    }
-    let mut video = 0;
-    for track in tracks.iter_mut() {
-        if track.is_video() {
-            track.cuts = cuts.iter().filter_map(|c: &Cut| c.samples.get(video).copied()).collect();
-            track.cuts.resize(seconds.len(), track.media.samples.len());
-            video += 1;
-        } else {
-            track.cut_at(&times);
-        }
-    }
-    Ok((seconds, times))
-}
-
-/// Sound that goes on when the pictures have ended is cut once a second, as without any.
-pub fn seconds_after_video(tracks: &[Track], seconds: &[u32]) -> core::ops::Range<u32> {
-    let last = |video: bool| {
-        let kind = if video { TrackKind::Video } else { TrackKind::Audio };
-        let ends = tracks.iter().filter(|t| t.name.kind == kind).map(|t| t.end.div_ceil(u64::from(t.media.timescale)));
-        ends.max().and_then(|end| u32::try_from(end).ok()).unwrap_or(0)
-    };
-    let first = last(true).max(seconds.last().map_or(0, |s| s + 1));
-    first..last(false).max(first)
-}
-
-/// Without video every frame of audio could be a cut: one a second is enough for any segment duration.
-fn cut_audio_only(tracks: &mut [Track]) -> (Vec<u32>, Vec<Instant>) {
-    let seconds = tracks.iter().map(|t| t.end.div_ceil(u64::from(t.media.timescale))).max().unwrap_or(1).max(1) as u32;
-    let times: Vec<Instant> = (0..seconds).map(|s| Instant { ticks: i64::from(s), timescale: 1 }).collect();
-    for track in tracks.iter_mut() {
-        track.cut_at(&times);
-    }
-    ((0..seconds).collect(), times)
-}
-
-impl Track {
-    /// Its sync samples, when they are presented, and whether groups of pictures are closed.
-    pub fn rendition(&mut self, files: &[SourceFile]) -> Rendition {
-        let start = self.decode_time as i64 - self.edit_media_time as i64;
-        let first_time = self.media.first_decode_time as i64;
-        let composition = self.media.samples.first().map_or(0, |s| i64::from(s.composition_offset));
-        let timescale = self.media.timescale;
-        let mut syncs = Vec::new();
-        let mut closed = true;
-        let mut group = i64::MIN;
-        for (number, (time, sample)) in self.timed().enumerate() {
-            let presented = time - first_time + i64::from(sample.composition_offset) - composition + start;
-            if sample.sync {
-                group = presented;
-                syncs.push(SyncSample { sample: number, time: Instant { ticks: presented, timescale } });
-            }
-            closed &= presented >= group;
-        }
-        let count = self.media.samples.len().max(1) as u64;
-        let frame = Instant { ticks: (self.media.duration / count) as i64, timescale };
-        self.closed = closed;
-        Rendition { name: self.title(files), syncs, tolerance: frame.nanoseconds() / 2 }
-    }
-
-    /// When each sample is presented, in ticks; for audio, which is presented in decoding order.
-    pub fn presented_times(&self) -> impl Iterator<Item = i64> {
-        let mut time = self.decode_time as i64 - self.edit_media_time as i64;
-        self.media.samples.iter().map(move |sample| {
-            let own = time;
-            time = time.saturating_add(i64::from(sample.duration));
-            own
-        })
-    }
-
-    /// Cuts audio at the first frame at or after each time.
-    pub fn cut_at(&mut self, times: &[Instant]) {
-        let timescale = self.media.timescale;
-        let mut presented = self.decode_time as i64 - self.edit_media_time as i64;
-        let mut samples = self.media.samples.iter();
-        let mut number = 0;
-        let mut cuts = Vec::with_capacity(times.len());
-        for (cut, time) in times.iter().enumerate() {
-            while cut > 0 && (Instant { ticks: presented, timescale }).order(*time) == Ordering::Less {
-                let Some(sample) = samples.next() else { break };
-                presented = presented.saturating_add(i64::from(sample.duration));
-                number += 1;
-            }
-            cuts.push(number);
-        }
-        self.cuts = cuts;
-    }
-}
-
 impl Plan {
     /// Checks a plan whose tracks are cut, and makes composition offsets what they will be in the output.
     ///
@@ -575,7 +409,7 @@ impl Plan {
     /// Makes composition offsets relative to the first sample of the track, whose presentation time is its decoding time
     /// then: the edit list of video is folded away (CMAF brand `cmf2`). Audio has none.
     fn fold_composition(&mut self) {
-        for track in &mut self.tracks {
+        for track in self.tracks.iter_mut().filter(|t| !t.composition_as_stored) {
             let first = track.media.samples.first().map_or(0, |s| s.composition_offset);
             let video = track.is_video();
             for sample in &mut track.media.samples {

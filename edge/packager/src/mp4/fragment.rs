@@ -18,6 +18,8 @@ pub struct TrackFragment {
     pub samples: Vec<Sample>,
     /// Where the fragment stands, for messages.
     pub place: String,
+    /// Whether it says where its data are in the file, so that it cannot stand elsewhere (`base-data-offset-present`).
+    pub explicit_base: bool,
 }
 
 /// Sample flag `sample_is_non_sync_sample` (8.8.3.1).
@@ -142,5 +144,8 @@ fn read_track(
             at = end;
         }
     }
-    Ok((TrackFragment { track_id, decode_time, samples, place: traf.place() }, at))
+    Ok((
+        TrackFragment { track_id, decode_time, samples, place: traf.place(), explicit_base: explicit_base.is_some() },
+        at,
+    ))
 }

@@ -83,10 +83,7 @@ const FIRST_BOXES: [&[u8; 4]; 12] =
     [b"ftyp", b"styp", b"moov", b"moof", b"sidx", b"ssix", b"emsg", b"prft", b"free", b"skip", b"mdat", b"uuid"];
 
 impl Container {
-    /// How many bytes have to be looked at.
-    pub const LOOK: usize = 189;
-
-    /// Looks at the first bytes of a segment; fewer than [`Self::LOOK`] only when it has no more.
+    /// Looks at the first bytes of a segment: two hundred, or fewer when it has no more.
     ///
     /// # Errors
     /// What they look like instead.
@@ -101,6 +98,8 @@ impl Container {
             Ok(Self::Webvtt)
         } else if bytes.starts_with(b"ID3") || is_audio_sync(bytes) {
             Ok(Self::PackedAudio)
+        } else if bytes.get(4) == Some(&0x47) && bytes.get(196) == Some(&0x47) {
+            Err("a transport stream with packets of 192 bytes (M2TS), which HLS does not have".into())
         } else if text.starts_with(b"#EXTM3U") {
             Err("a playlist".into())
         } else if text.trim_ascii_start().starts_with(b"<") {

@@ -20,6 +20,8 @@ pub enum Found<'a> {
     Movie {
         /// The tracks of sound, picture and text.
         tracks: Vec<SourceTrack>,
+        /// Defaults of their fragments.
+        extends: Vec<TrackExtends>,
         /// What was left out, for people.
         warnings: Vec<String>,
     },
@@ -29,6 +31,17 @@ pub enum Found<'a> {
         track: u32,
         /// `tfdt`, in ticks of the track.
         decode_time: Option<u64>,
+        /// Where its `moof` begins in the object.
+        moof: u64,
+        /// Whether the `moof` has only this track and stays right wherever it stands.
+        movable: bool,
+    },
+    /// The `mdat` that follows a `moof` at once.
+    Data {
+        /// Where the `moof` begins in the object.
+        moof: u64,
+        /// Where the `mdat` ends.
+        end: u64,
     },
     /// A sample of the fragment.
     Sample {
@@ -58,11 +71,13 @@ pub struct FragmentReader {
     /// Samples of fragments that have been read, until their bytes come.
     queue: VecDeque<Pending>,
     boxes: usize,
+    /// Where the box before begins, if it is a `moof`.
+    last_moof: Option<u64>,
 }
 
 #[derive(Debug)]
 enum Pending {
-    Fragment { track: u32, decode_time: Option<u64> },
+    Fragment { track: u32, decode_time: Option<u64>, moof: u64, movable: bool },
     Sample { track: u32, sample: Sample },
 }
 
@@ -72,6 +87,7 @@ impl FragmentReader {
         self.held.clear();
         self.queue.clear();
         self.boxes = 0;
+        self.last_moof = None;
         (self.held_at, self.at, self.end) = (range.start, range.start, range.end);
     }
 
@@ -134,7 +150,9 @@ impl FragmentReader {
         let mut any = false;
         while let Some(pending) = self.queue.pop_front() {
             match pending {
-                Pending::Fragment { track, decode_time } => found(Found::Fragment { track, decode_time })?,
+                Pending::Fragment { track, decode_time, moof, movable } => {
+                    found(Found::Fragment { track, decode_time, moof, movable })?;
+                }
                 Pending::Sample { track, sample } => {
                     if sample.offset < self.held_at {
                         return Err(Error::unsupported(format!(
@@ -202,14 +220,26 @@ impl FragmentReader {
                 }
                 _ if !self.movie_seen => return Err(top.bad("a movie fragment without an initialization section")),
                 _ => {
-                    for fragment in fragment::read(&top, &self.extends, self.end, limits::MAX_SEGMENT_SAMPLES)? {
-                        let track = fragment.track_id;
-                        self.queue.push_back(Pending::Fragment { track, decode_time: fragment.decode_time });
+                    let fragments = fragment::read(&top, &self.extends, self.end, limits::MAX_SEGMENT_SAMPLES)?;
+                    let single = fragments.len() == 1;
+                    for fragment in fragments {
+                        let (track, decode_time) = (fragment.track_id, fragment.decode_time);
+                        let movable = single && !fragment.explicit_base && decode_time.is_some();
+                        self.queue.push_back(Pending::Fragment { track, decode_time, moof: at, movable });
                         let samples = fragment.samples.into_iter();
                         self.queue.extend(samples.map(|sample| Pending::Sample { track, sample }));
                     }
                 }
             }
+        }
+        match &header.kind.0 {
+            b"moof" => self.last_moof = Some(self.at),
+            b"mdat" => {
+                if let Some(moof) = self.last_moof.take() {
+                    found(Found::Data { moof, end: self.at + size })?;
+                }
+            }
+            _ => self.last_moof = None,
         }
         self.boxes += 1;
         if self.boxes > limits::MAX_TOP_LEVEL_BOXES {
@@ -233,5 +263,6 @@ fn read_movie<'a>(moov: &Box<'_>) -> Result<(Vec<TrackExtends>, Found<'a>)> {
         format!("track {id} was left out: its handler {handler} is neither sound nor picture nor text")
     }));
     let tracks = movie.tracks.into_iter().map(|t| SourceTrack::new(t, movie.timescale, Vec::new()));
-    Ok((movie.extends, Found::Movie { tracks: tracks.collect(), warnings }))
+    let extends = movie.extends.clone();
+    Ok((movie.extends, Found::Movie { tracks: tracks.collect(), extends, warnings }))
 }

@@ -6,6 +6,7 @@
 //! access unit; layer III frames; whole ID3 tags.
 
 mod audio;
+mod audio_config;
 mod demultiplexer;
 mod depacketizer;
 mod extractor;

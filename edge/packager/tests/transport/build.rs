@@ -103,7 +103,7 @@ impl Bits {
     /// With `rbsp_trailing_bits`, behind a NAL unit header.
     fn nal(self, header: u8) -> Vec<u8> {
         let mut bits = self.0 + "1";
-        while bits.len() % 8 != 0 {
+        while !bits.len().is_multiple_of(8) {
             bits.push('0');
         }
         let bytes = (0..bits.len() / 8).map(|at| u8::from_str_radix(&bits[at * 8..at * 8 + 8], 2).unwrap());

@@ -103,3 +103,40 @@ fn whatever_is_learned_comes_out_again() {
     }
     println!("{frames} frames of damaged streams");
 }
+
+#[test]
+fn media_that_are_not_what_was_indexed_are_refused() {
+    let mut random = Random(0xfeed_5678_9abc_def1);
+    let (mut refused, mut fitting) = (0, 0);
+    for path in crate::shared() {
+        let bytes = std::fs::read(&path).unwrap();
+        if bytes.len() < 1880 {
+            continue;
+        }
+        let bytes = &bytes[..bytes.len().min(120 * 188)];
+        let Ok(rendition) = learn::learn(&[(false, bytes)], &[1 << 16]) else { continue };
+        let others = [
+            lose(bytes, 20, &mut random),
+            swapped(bytes, &mut random),
+            flipped(bytes, true, &mut random),
+            flipped(bytes, false, &mut random),
+            vec![0x47; bytes.len()],
+            bytes[188..].to_vec(),
+        ];
+        for mut other in others {
+            other.resize(bytes.len(), 0);
+            for (stream, frames) in rendition.streams.iter().zip(&rendition.frames) {
+                for run in learn::runs(frames) {
+                    match learn::extract(&other, stream, &frames[run], 1000) {
+                        Ok(_) => fitting += 1,
+                        Err(error) => {
+                            assert_eq!(error.kind(), packager::ErrorKind::BadSource, "{error}");
+                            refused += 1;
+                        }
+                    }
+                }
+            }
+        }
+    }
+    assert!(refused > fitting && fitting > 0, "{refused} reads refused, {fitting} with frames of the right sizes");
+}

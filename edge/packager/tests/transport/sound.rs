@@ -177,3 +177,22 @@ fn latm_holds_the_frames_of_adts() {
     }
     assert_eq!(adts.streams[0].configs[0].config, latm.streams[0].configs[0].config);
 }
+
+#[test]
+fn replicated_bands_are_seen_in_the_frames() {
+    for path in crate::shared() {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let low = name == "oneSecond.ts";
+        if !name.starts_with("heaac_v") && !low {
+            continue;
+        }
+        let bytes = std::fs::read(&path).unwrap();
+        let found = learn::learn(&[(false, &bytes)], &[188]).unwrap();
+        let stream = found.streams.iter().find(|s| s.codec == EsCodec::AacAdts).unwrap();
+        let config = &stream.configs[0].config;
+        let rate = config.audio().unwrap().sample_rate;
+        assert_eq!((config.codecs.as_str(), rate), if low { ("mp4a.40.2", 22_050) } else { ("mp4a.40.5", 48_000) });
+        let samples = if low { 1024 } else { 2048 };
+        assert!(found.frames.iter().flatten().all(|f| [0, samples].contains(&f.duration_samples)), "{name}");
+    }
+}

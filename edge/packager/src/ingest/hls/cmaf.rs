@@ -1,14 +1,16 @@
 //! Segments of movie fragments, gathered into tracks.
 
 use super::content::Segment;
+use super::layout::{StoredFragment, StoredFragments};
 use super::stream::{NewSample, Stream};
-use super::tags::{self, MessageTime, Tag};
+use super::tags::{self, MessageTime, Room, Tag};
 use crate::error::{Error, Result};
-use crate::ingest::plan::Refusal;
+use crate::index::head::Stored;
+use crate::ingest::entries::Refusal;
 use crate::limits;
 use crate::media::sample::Sample;
 use crate::media::time::{Instant, rescale};
-use crate::mp4::movie::Edit;
+use crate::mp4::movie::{Edit, TrackExtends};
 use crate::source::hls_cmaf::{Found, FragmentReader};
 use crate::source::mp4::{OwnedEntry, SourceTrack};
 
@@ -23,6 +25,7 @@ pub struct Fragments {
     segment: Option<Segment>,
     /// Timed ID3 tags.
     pub tags: Vec<Tag>,
+    room: Room,
     /// Those of the current segment, until its first sample tells its time.
     messages: Vec<(MessageTime, Vec<u8>)>,
     /// What looks wrong, for people.
@@ -58,9 +61,9 @@ impl Fragments {
     /// # Errors
     /// With box and byte offset: what cannot be read.
     pub fn push(&mut self, bytes: &[u8]) -> Result<()> {
-        let Self { reader, streams, current, segment, tags, messages, warnings } = self;
+        let Self { reader, streams, current, segment, tags, room, messages, warnings } = self;
         let Some(segment) = segment else { return Ok(()) };
-        let mut gathering = Gathering { streams, current, segment, tags, messages, warnings };
+        let mut gathering = Gathering { streams, current, segment, tags, room, messages, warnings };
         reader.push(bytes, &mut |found| gathering.take(found))
     }
 
@@ -82,6 +85,7 @@ struct Gathering<'a> {
     current: &'a mut Vec<Current>,
     segment: &'a Segment,
     tags: &'a mut Vec<Tag>,
+    room: &'a mut Room,
     messages: &'a mut Vec<(MessageTime, Vec<u8>)>,
     warnings: &'a mut Vec<String>,
 }
@@ -89,14 +93,15 @@ struct Gathering<'a> {
 impl Gathering<'_> {
     fn take(&mut self, found: Found<'_>) -> Result<()> {
         match found {
-            Found::Movie { tracks, warnings } => {
+            Found::Movie { tracks, extends, warnings } => {
                 for warning in warnings {
                     self.warn(warning);
                 }
-                self.movie(tracks);
+                self.movie(tracks, &extends);
                 Ok(())
             }
-            Found::Fragment { track, decode_time } => {
+            Found::Fragment { track, decode_time, moof, movable } => {
+                self.stored_fragment(track, moof, movable);
                 if let Some(current) = self.current.iter_mut().find(|c| c.track_id == track)
                     && let Some(time) = decode_time
                 {
@@ -106,11 +111,18 @@ impl Gathering<'_> {
                 }
                 Ok(())
             }
+            Found::Data { moof, end } => {
+                let base = self.segment.base;
+                let fragments = self.streams.iter_mut().filter_map(|s| s.stored.as_mut()?.fragments.last_mut());
+                for fragment in fragments.filter(|f| f.range.start == base + moof) {
+                    fragment.range.end = base.saturating_add(end);
+                }
+                Ok(())
+            }
             Found::Sample { track, sample, data } => self.sample(track, sample, data),
             Found::Message(whole) => {
-                let message = tags::read_message(whole).filter(|(_, tag)| tag.len() <= limits::MAX_TAG_BYTES);
-                if let Some((time, tag)) = message
-                    && self.tags.len() + self.messages.len() < limits::MAX_TAGS
+                if let Some((time, tag)) = tags::read_message(whole)
+                    && self.room.take(tag.len())
                 {
                     self.messages.push((time, tag.to_vec()));
                 }
@@ -143,7 +155,7 @@ impl Gathering<'_> {
     }
 
     /// Tracks keep their place when another initialization section begins: the first video is the first video again.
-    fn movie(&mut self, tracks: Vec<SourceTrack>) {
+    fn movie(&mut self, tracks: Vec<SourceTrack>, extends: &[TrackExtends]) {
         let before = core::mem::take(self.current);
         let mut taken: Vec<usize> = Vec::new();
         for mut track in tracks {
@@ -158,14 +170,34 @@ impl Gathering<'_> {
                 if !self.segment.initialization {
                     stream.begin_segment(self.segment.number, self.segment.discontinuity);
                 }
+                stream.stored = Some(StoredFragments { defaults: defaults(extends, track_id), fragments: Vec::new() });
                 self.streams.push(stream);
                 number
             });
+            if let Some(stream) = self.streams.get_mut(stream)
+                && let Some(stored) = &mut stream.stored
+                && (stored.defaults != defaults(extends, track_id) || stream.media.timescale != timescale)
+            {
+                stored.defaults = None;
+            }
             taken.push(stream);
             let numbers = vec![0; entries.len()];
             // Fragments without a decoding time go on where those before ended.
             let time = before.iter().find(|c| c.track_id == track_id).map_or(0, |c| c.time);
             self.current.push(Current { track_id, stream: Some(stream), timescale, entries, numbers, time });
+        }
+    }
+
+    fn stored_fragment(&mut self, track: u32, moof: u64, movable: bool) {
+        let current = self.current.iter().find(|c| c.track_id == track);
+        let Some(stream) = current.and_then(|c| self.streams.get_mut(c.stream?)) else { return };
+        let first = stream.media.samples.len();
+        if let Some(stored) = &mut stream.stored {
+            let start = self.segment.base.saturating_add(moof);
+            stored.fragments.push(StoredFragment { first, range: start..start });
+            if !movable {
+                stored.defaults = None;
+            }
         }
     }
 
@@ -199,6 +231,13 @@ impl Gathering<'_> {
         }
         Ok(())
     }
+}
+
+/// What an initialization section says of the fragments of a track.
+fn defaults(extends: &[TrackExtends], track_id: u32) -> Option<Stored> {
+    let found = extends.iter().find(|e| e.track_id == track_id)?;
+    let TrackExtends { track_id, description, duration, size, flags } = *found;
+    Some(Stored { track_id, description, duration, size, flags })
 }
 
 impl Current {

@@ -4,16 +4,19 @@ use std::sync::Arc;
 
 use super::cuts::{self, CommonCut, Ladder};
 use super::join::Timeline;
+use super::layout::{StoredFragments, Transport};
 use super::offers;
+use super::pass_on::{self, PassedOn};
 use super::rendition::Rendition;
 use super::select::{self, Wanted};
-use super::stream::{SegmentStart, Stream, Transport};
+use super::stream::{SegmentStart, Stream};
 use super::tags;
 use crate::config::SourceObject;
 use crate::error::{Error, Result};
 use crate::index::block::Object;
 use crate::index::head::{self, Storage};
 use crate::ingest::assemble::{self, Contents, Details};
+use crate::ingest::cutting;
 use crate::ingest::plan::{self, Plan, Track};
 use crate::ingest::scan::Scanned;
 use crate::ingest::subtitles::Subtitles;
@@ -36,6 +39,14 @@ struct Rest {
     scanned: Scanned,
     /// The samples of text.
     texts: Vec<Vec<u8>>,
+    /// How its fragments are stored.
+    stored: Option<StoredFragments>,
+    /// How many samples the source has of it, if it is in one part.
+    unbroken: Option<usize>,
+    /// Whether the source says that it is an audio description.
+    described: bool,
+    /// How its fragments are passed on, if they are.
+    passed_on: Option<PassedOn>,
 }
 
 /// Makes the index.
@@ -55,12 +66,30 @@ pub fn finish(multivariant: &Multivariant, wanted: &[Wanted], mut renditions: Ve
     let mut rests = Vec::new();
     for (number, rendition) in renditions.iter_mut().enumerate() {
         for mut stream in rendition.content.take_streams() {
+            let unbroken = (stream.parts.len() == 1).then_some(stream.media.samples.len());
             timeline.join(&mut stream);
             let id = stream.media.id;
             let title = format!("{}: track {id}", rendition.media.path);
+            if stream.media.samples.is_empty() {
+                warnings.push(format!("{title} was left out: it has no samples in movie fragments"));
+                continue;
+            }
             warnings.extend(stream.warnings.drain(..).map(|w| format!("{title}: {w}")));
-            let Stream { starts, transport, scanned, texts, media: track, .. } = stream;
-            rests.push(Rest { rendition: number, id, starts, transport, scanned, texts });
+            let described = stream.audio_description;
+            let Stream { starts, transport, scanned, texts, stored, media: track, .. } = stream;
+            let rest = Rest {
+                rendition: number,
+                id,
+                starts,
+                transport,
+                scanned,
+                texts,
+                stored,
+                unbroken,
+                described,
+                passed_on: None,
+            };
+            rests.push(rest);
             media.push((number, track));
         }
         warnings.extend(rendition.take_warnings());
@@ -69,7 +98,7 @@ pub fn finish(multivariant: &Multivariant, wanted: &[Wanted], mut renditions: Ve
         .iter()
         .map(|r| SourceFile { path: r.media.path.clone(), bytes: 0, description: Description::default() })
         .collect();
-    let tracks = plan::present(&files, media, &mut warnings)?;
+    let tracks = plan::present(&files, media, &mut warnings).map_err(|error| explain(error, &warnings))?;
     let mut rests: Vec<Rest> = tracks
         .iter()
         .map(|track| {
@@ -90,7 +119,9 @@ pub fn finish(multivariant: &Multivariant, wanted: &[Wanted], mut renditions: Ve
     // Every rendition carries the same tags.
     let tags = renditions.iter_mut().map(|r| r.content.take_tags()).find(|t| !t.is_empty()).unwrap_or_default();
     let events = tags::events(tags, &timeline, origin);
-    let plan = cut(tracks, &files, &rests, &mut warnings)?.finish(&files)?;
+    let mut plan = cut(tracks, &files, &rests, &mut warnings)?;
+    pass_on(&mut plan, &mut rests, !events.is_empty());
+    let plan = plan.finish(&files)?;
     let spaces: Vec<Held> = renditions.iter().map(|r| Held::new(&r.space)).collect();
     let offers = offers::offers(multivariant, wanted, &plan);
     let mut texts = Vec::with_capacity(plan.tracks.len());
@@ -104,6 +135,10 @@ pub fn finish(multivariant: &Multivariant, wanted: &[Wanted], mut renditions: Ve
         let scanned = core::mem::take(&mut rest.scanned);
         let mut captions = offer.captions;
         captions.retain(|c| offers::is_found(&c.channel, &scanned.cea608, &scanned.cea708));
+        let mut description = offer.description;
+        if rest.described && description.role.is_none() {
+            description.role = Some("description".to_owned());
+        }
         Details {
             storage: match &rest.transport {
                 Some(transport) => Storage::Transport { prefix, stream: transport.stream },
@@ -111,18 +146,42 @@ pub fn finish(multivariant: &Multivariant, wanted: &[Wanted], mut renditions: Ve
             },
             objects: held.map_or_else(Vec::new, |h| h.objects.clone()),
             places: rest.transport.as_ref().map_or(&[], |t| t.places.as_slice()),
-            description: offer.description,
+            description,
             hidden: offer.hidden,
             companion: offer.companion.filter(|_| track.is_video()),
             captions,
             scanned,
             text,
+            passed_on: rest.passed_on.take(),
         }
     });
     let contents = Contents { files: &files, plan: &plan, details: details.collect(), subtitles, events };
     let mut asset = assemble::write(contents, &mut warnings)?;
     asset.warnings = limit_warnings(warnings);
     Ok(asset)
+}
+
+/// Adds to an error what was left out before it, which may be all that there was.
+fn explain(error: Error, warnings: &[String]) -> Error {
+    const SHOWN: usize = 3;
+    if warnings.is_empty() {
+        return error;
+    }
+    let shown: Vec<&str> = warnings.iter().take(SHOWN).map(String::as_str).collect();
+    Error::new(error.kind(), format!("{error}; {}", shown.join("; ")))
+}
+
+/// Finds the tracks whose fragments can be passed on. Timed metadata are written into the fragments of video, or of sound
+/// when there is no video.
+fn pass_on(plan: &mut Plan, rests: &mut [Rest], has_events: bool) {
+    let has_video = plan.tracks.iter().any(Track::is_video);
+    for (track, rest) in plan.tracks.iter_mut().zip(rests) {
+        let carries = has_events && (track.is_video() || !has_video);
+        let unbroken = rest.unbroken == Some(track.media.samples.len());
+        if let Some(stored) = rest.stored.as_ref().filter(|_| !carries) {
+            rest.passed_on = pass_on::pass_on(track, stored, unbroken);
+        }
+    }
 }
 
 /// What the samples of a text track become.
@@ -190,7 +249,7 @@ fn cut(mut tracks: Vec<Track>, files: &[SourceFile], rests: &[Rest], warnings: &
     let mut times: Vec<Instant> = common.iter().map(|c| Instant { ticks: c.time, timescale: 1_000_000_000 }).collect();
     if !ladders.is_empty() {
         let seconds: Vec<u32> = cuts.iter().map(|c| c.second).collect();
-        for second in plan::seconds_after_video(&tracks, &seconds) {
+        for second in cutting::seconds_after_video(&tracks, &seconds) {
             cuts.push(head::Cut { second, ..head::Cut::default() });
             times.push(Instant { ticks: i64::from(second), timescale: 1 });
         }

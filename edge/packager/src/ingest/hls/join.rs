@@ -46,7 +46,7 @@ impl Timeline {
             // Media that are lost leave a hole in some tracks; a clock that was set anew shows in all of them.
             let others = || streams.iter().filter(|s| !core::ptr::eq(**s, *reference) && !s.parts.is_empty());
             let forward = end.is_some_and(|end| first.saturating_add(before) >= end);
-            let shared = others().all(|s| s.parts.iter().any(|p| p.id == part.id));
+            let shared = others().all(|s| s.parts.binary_search_by_key(&part.id, |p| p.id).is_ok());
             let hole = part.id.untagged > 0 && forward && !shared;
             let by = match end {
                 Some(end) if !hole => end.saturating_sub(first),

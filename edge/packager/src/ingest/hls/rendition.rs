@@ -122,10 +122,12 @@ impl Rendition {
             self.discontinuity += 1;
         }
         self.content.expect_hole(segment.duration);
-        self.warnings.push(format!(
-            "{}: line {}: {}: the playlist says that this segment is missing (EXT-X-GAP); it was left out",
-            self.media.path, segment.line, segment.path
-        ));
+        if self.warnings.len() < limits::MAX_WARNINGS {
+            self.warnings.push(format!(
+                "{}: line {}: {}: the playlist says that this segment is missing (EXT-X-GAP); it was left out",
+                self.media.path, segment.line, segment.path
+            ));
+        }
         self.segment += 1;
     }
 
@@ -169,7 +171,8 @@ impl Rendition {
                 *found = true;
             }
         }
-        for (segment, _) in self.media.segments.iter().zip(found).filter(|(s, found)| !found && !s.gap) {
+        let lost = self.media.segments.iter().zip(found).filter(|(s, found)| !found && !s.gap);
+        for (segment, _) in lost.take(limits::MAX_WARNINGS) {
             let (path, line) = (&self.media.path, segment.line);
             self.warnings.push(format!("{path}: line {line}: segment {}: nothing in it can be played", segment.path));
         }

@@ -1,12 +1,10 @@
 //! A track of a rendition while it is read: its samples one after the other, in parts of unbroken time.
 
-use core::ops::Range;
-
+use super::layout::{StoredFragments, Transport};
 use crate::codec::{Config, Scanner, Subsample};
 use crate::error::{Error, Result};
 use crate::index::block::Stretch;
-use crate::index::head::ElementaryStream;
-use crate::ingest::plan::{self, Format};
+use crate::ingest::entries::{self, Format, Refusal};
 use crate::ingest::scan::Scanned;
 use crate::limits;
 use crate::media::sample::Sample;
@@ -43,28 +41,6 @@ pub struct SegmentStart {
     pub sample: usize,
 }
 
-/// How the samples of a track lie in a transport stream.
-#[derive(Debug)]
-pub struct Transport {
-    /// What has to be taken apart.
-    pub stream: ElementaryStream,
-    /// One for each sample.
-    pub places: Vec<Place>,
-}
-
-/// Where a sample lies in a transport stream.
-#[derive(Clone, Debug)]
-pub struct Place {
-    /// Packet identifier.
-    pub pid: u16,
-    /// Whole packets in the space of the rendition's objects.
-    pub packets: Range<u64>,
-    /// Bytes of the elementary stream from the first payload to the sample.
-    pub skip: u32,
-    /// Whether it follows the sample before it with nothing in between.
-    pub follows: bool,
-}
-
 /// A track while it is read.
 #[derive(Debug)]
 pub struct Stream {
@@ -91,6 +67,8 @@ pub struct Stream {
     pub starts: Vec<SegmentStart>,
     /// How the samples lie in a transport stream, if they do; the offset of a sample is the number of its place then.
     pub transport: Option<Transport>,
+    /// How its fragments are stored, if it is in fragments.
+    pub stored: Option<StoredFragments>,
     /// The clock of a transport stream at the last sample, without wraps.
     pub clock: Option<i64>,
     /// Whether a transport stream says that it is an audio description.
@@ -135,6 +113,7 @@ impl Stream {
             parts: Vec::new(),
             starts: Vec::new(),
             transport: None,
+            stored: None,
             clock: None,
             audio_description: false,
             warnings: Vec::new(),
@@ -157,16 +136,16 @@ impl Stream {
     ///
     /// # Errors
     /// What refuses the track: a codec that is not handled; or the asset: encryption, too many entries.
-    pub fn entry(&mut self, entry: &OwnedEntry) -> Result<u32, plan::Refusal> {
+    pub fn entry(&mut self, entry: &OwnedEntry) -> Result<u32, Refusal> {
         let known = self.media.sample_entries.iter().position(|e| e.bytes == entry.bytes);
         if let Some(number) = known {
             return Ok(number as u32 + 1);
         }
         if self.media.sample_entries.len() >= limits::MAX_SAMPLE_ENTRIES {
             let message = format!("samples use more than {} sample entries", limits::MAX_SAMPLE_ENTRIES);
-            return Err(plan::Refusal::Asset(Error::limit(message)));
+            return Err(Refusal::Asset(Error::limit(message)));
         }
-        let config = match plan::read_entry(self.media.handler, entry)? {
+        let config = match entries::read_entry(self.media.handler, entry)? {
             Format::Media(config) => *config,
             Format::Text(_) => {
                 self.media.sample_entries.push(entry.clone());
@@ -251,7 +230,7 @@ impl Stream {
         let usual = self.media.samples.last().map_or(0, |s| i64::from(s.duration));
         let gap = time.saturating_sub(self.last_time.saturating_add(usual));
         if self.fresh || gap.unsigned_abs() > second.saturating_add(self.hole).unsigned_abs() {
-            self.begin_part(number, time, gap);
+            self.begin_part(number, time, gap)?;
         } else if let Some(last) = self.media.samples.last_mut() {
             let step = time.saturating_sub(self.last_time);
             if step <= 0 {
@@ -279,7 +258,10 @@ impl Stream {
         Ok(())
     }
 
-    fn begin_part(&mut self, first: usize, start: i64, gap: i64) {
+    fn begin_part(&mut self, first: usize, start: i64, gap: i64) -> Result<()> {
+        if self.parts.len() >= limits::MAX_TIME_BREAKS {
+            return Err(Error::limit(format!("time breaks more than {} times", limits::MAX_TIME_BREAKS)));
+        }
         let tagged = self.fresh;
         let before = self.parts.last().map(|p| p.id).filter(|id| id.discontinuity == self.discontinuity);
         let untagged = before.map_or(0, |id| id.untagged + 1);
@@ -290,6 +272,7 @@ impl Stream {
                 .push(format!("time jumps by {milliseconds} ms at sample {} without EXT-X-DISCONTINUITY", first + 1));
         }
         self.parts.push(Part { id: PartId { discontinuity: self.discontinuity, untagged }, first, start });
+        Ok(())
     }
 
     fn scan(&mut self, sample: &Sample, data: &[u8]) -> Result<()> {

@@ -5,6 +5,7 @@ use super::stream::PartId;
 use crate::bytes::Reader;
 use crate::index::events::Event;
 use crate::ingest::metadata::TIMESCALE;
+use crate::limits;
 use crate::media::time::Instant;
 use crate::mp4::boxes::Header;
 use crate::segment::emsg::ID3_SCHEME;
@@ -18,6 +19,27 @@ pub struct Tag {
     pub time: Instant,
     /// The tag.
     pub data: Vec<u8>,
+}
+
+/// Bounds how many tags are kept, and how large they are together.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Room {
+    tags: usize,
+    bytes: usize,
+}
+
+impl Room {
+    /// Whether one more tag of this many bytes is kept.
+    pub fn take(&mut self, bytes: usize) -> bool {
+        let fits = self.tags < limits::MAX_TAGS
+            && bytes <= limits::MAX_TAG_BYTES
+            && self.bytes + bytes <= limits::MAX_TAGS_BYTES;
+        if fits {
+            self.tags += 1;
+            self.bytes += bytes;
+        }
+        fits
+    }
 }
 
 /// The time of an event message.

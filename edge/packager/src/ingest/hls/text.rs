@@ -20,6 +20,7 @@ pub struct Subtitles {
     held: Vec<u8>,
     segment: Option<Segment>,
     documents: Vec<Located>,
+    bytes: usize,
     cues: usize,
 }
 
@@ -42,8 +43,15 @@ impl Subtitles {
     /// # Errors
     /// `Limit` when the segment is too long.
     pub fn push(&mut self, bytes: &[u8]) -> Result<()> {
+        self.bytes = self.bytes.saturating_add(bytes.len());
         if self.held.len() + bytes.len() > limits::MAX_TEXT_FILE_BYTES {
             return Err(Error::limit(format!("it has more than {} bytes", limits::MAX_TEXT_FILE_BYTES)));
+        }
+        if self.bytes > limits::MAX_TEXT_RENDITION_BYTES {
+            return Err(Error::limit(format!(
+                "with it the rendition has more than {} bytes",
+                limits::MAX_TEXT_RENDITION_BYTES
+            )));
         }
         self.held.extend_from_slice(bytes);
         Ok(())

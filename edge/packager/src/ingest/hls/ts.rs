@@ -1,11 +1,11 @@
 //! Segments of transport streams, gathered into tracks.
 
 use super::content::Segment;
-use super::stream::{NewSample, PartId, Place, Stream, Transport};
-use super::tags::Tag;
+use super::layout::{Place, Transport};
+use super::stream::{NewSample, PartId, Stream};
+use super::tags::{Room, Tag};
 use crate::error::{Error, Result};
 use crate::index::head::ElementaryStream;
-use crate::limits;
 use crate::media::sample::Sample;
 use crate::media::time::{Instant, rescale};
 use crate::mp4::boxes::FourCc;
@@ -26,6 +26,7 @@ pub struct Packets {
     pub streams: Vec<Stream>,
     /// Timed ID3 tags.
     pub tags: Vec<Tag>,
+    room: Room,
     /// What looks wrong, for people.
     pub warnings: Vec<String>,
     /// What is known of each elementary stream of the reader.
@@ -181,7 +182,7 @@ impl Packets {
 
     fn frame(&mut self, frame: &Kept, data: &[u8]) -> Result<()> {
         self.tracks.resize_with(self.tracks.len().max(frame.stream + 1), Track::default);
-        let Self { reader, streams, tags, warnings, tracks, spans, torn, .. } = self;
+        let Self { reader, streams, tags, room, warnings, tracks, spans, torn, .. } = self;
         let (Some(track), Some(info)) = (tracks.get_mut(frame.stream), reader.streams().get(frame.stream)) else {
             return Ok(());
         };
@@ -191,7 +192,7 @@ impl Packets {
             let part = streams.first().and_then(|s| s.parts.last()).map(|p| p.id);
             let part = part.filter(|p| p.discontinuity == discontinuity);
             let part = part.unwrap_or(PartId { discontinuity, untagged: 0 });
-            if tags.len() < limits::MAX_TAGS && data.len() <= limits::MAX_TAG_BYTES {
+            if room.take(data.len()) {
                 let time = Instant { ticks: clock, timescale: CLOCK };
                 tags.push(Tag { part, time, data: data.to_vec() });
             }

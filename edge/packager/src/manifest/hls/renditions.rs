@@ -2,9 +2,9 @@
 
 use core::fmt::Write;
 
-use crate::config::PackageType;
+use crate::config::{HlsVersion, PackageType};
 use crate::index::Track;
-use crate::index::head::{Audio, Text, Video};
+use crate::index::head::{Audio, Media, Text, Video};
 use crate::media::delivery::{Delivery, rank_of};
 use crate::media::presentation::{Item, Presentation};
 use crate::route::{Resource, TrackFile};
@@ -60,20 +60,13 @@ pub(super) fn audio<'a>(presentation: &'a Presentation, videos: &[Item<'a, Video
     let Some(main) = within.first() else { return group(audios) };
     let fits = |a: &Item<'_, Audio>| {
         let own = a.track.name == main.name;
-        let same = a.track.codec == main.codec && Some(a.media) == main_audio(main);
+        let same = a.track.codec == main.codec && main.media == Media::Audio(a.media.clone());
         own || (same && !within.iter().any(|w| w.name == a.track.name))
     };
     let mut groups = group(audios.into_iter().filter(fits).collect());
     groups.truncate(1);
     groups.iter_mut().for_each(|g| g.multiplexed = true);
     groups
-}
-
-fn main_audio(track: &Track) -> Option<&Audio> {
-    match &track.media {
-        crate::index::head::Media::Audio(audio) => Some(audio),
-        _ => None,
-    }
 }
 
 /// Groups by codec and channels; within a group every language, label and role stands once, so a second bit rate of the
@@ -214,5 +207,5 @@ pub(super) fn url(presentation: &Presentation, track: &Track, file: TrackFile) -
 /// Whether the playlists may have renditions at all.
 pub(super) fn has_renditions(presentation: &Presentation) -> bool {
     let configuration = &presentation.configuration;
-    configuration.package_type != PackageType::Hls || configuration.hls_version == crate::config::HlsVersion::V4
+    configuration.package_type != PackageType::Hls || configuration.hls_version == HlsVersion::V4
 }

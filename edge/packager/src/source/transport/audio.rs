@@ -2,15 +2,14 @@
 
 use std::collections::VecDeque;
 
+use super::audio_config::{Configurations, Configured, DAMAGED, Found};
 use super::depacketizer::Data;
 use super::places::Places;
 use super::reader::Context;
 use super::units::{self, Fault, Unit};
-use super::{EsCodec, EsConfig, Frame, Place, Stamp};
+use super::{EsCodec, Frame, Place, Stamp};
 use crate::bytes::bits;
-use crate::codec::{ac3_frame, adts, eac3_frame, latm, mpeg_audio};
 use crate::error::Result;
-use crate::limits::MAX_SAMPLE_ENTRIES;
 
 /// Bytes that are done with are removed when there are this many, and more than of those that are not.
 const COMPACT_BYTES: usize = 64 << 10;
@@ -33,9 +32,7 @@ pub(super) struct Audio {
     synced: bool,
     /// Of the last frame.
     identity: Option<u64>,
-    /// What tells configurations apart, in the order of the stream's list.
-    keys: Vec<Vec<u8>>,
-    config: Option<usize>,
+    configurations: Configurations,
     anchor: Option<Stamp>,
     offset_samples: u32,
     /// Bytes of all packets that were lost, estimated.
@@ -66,15 +63,6 @@ impl Last {
     }
 }
 
-/// What becomes of a frame.
-enum Configured {
-    Use(usize),
-    /// It cannot be used.
-    Drop(&'static str),
-    /// The whole stream is not handled.
-    LeaveOut(String),
-}
-
 impl Audio {
     pub fn new(codec: EsCodec) -> Self {
         Self {
@@ -86,8 +74,7 @@ impl Audio {
             stamps: VecDeque::new(),
             synced: false,
             identity: None,
-            keys: Vec::new(),
-            config: None,
+            configurations: Configurations::new(codec),
             anchor: None,
             offset_samples: 0,
             missing: 0,
@@ -157,7 +144,7 @@ impl Audio {
     /// A frame that should be here is not, or is damaged.
     fn lose(&mut self, cx: &mut Context<'_, impl FnMut(Frame<'_>)>) {
         if core::mem::take(&mut self.synced) {
-            cx.warn("a frame of sound that is damaged was left out");
+            cx.warn(DAMAGED);
         }
         self.skip(1);
     }
@@ -196,6 +183,7 @@ impl Audio {
                 continue;
             }
             match self.believe(&unit, end) {
+                Some(true) if !end && self.configurations.wants_more(&unit, data) => break,
                 Some(true) => self.accept(&unit, cx)?,
                 Some(false) => self.lose(cx),
                 None => break,
@@ -246,8 +234,9 @@ impl Audio {
         }
         self.synced = true;
         let bytes = self.data.get(self.at..self.at + unit.bytes).unwrap_or_default();
-        let configured =
-            configure(self.codec, bytes, self.identity == Some(unit.identity), (&mut self.keys, self.config), cx)?;
+        let same = self.identity == Some(unit.identity);
+        let ahead = self.data.get(self.at..).unwrap_or_default();
+        let configured = self.configurations.configure(&Found { frame: bytes, ahead, same }, cx)?;
         self.identity = Some(unit.identity);
         let mut dropped = None;
         let mut samples = 0;
@@ -258,7 +247,6 @@ impl Audio {
             }
             Configured::Drop(why) => dropped = Some(why),
             Configured::Use(config) => {
-                self.config = Some(config);
                 let audio = cx.info.configs.get(config).and_then(|c| c.config.audio());
                 samples = audio.and_then(|a| a.samples_per_frame).unwrap_or(0);
             }
@@ -269,7 +257,7 @@ impl Audio {
                 Ok(()) => {}
                 Err(Fault::Unsupported(what)) if cx.info.frames == 0 => return Err(cx.unsupported(what)),
                 Err(Fault::Unsupported(what)) => dropped = Some(what),
-                Err(Fault::Broken) => dropped = Some("a frame of sound that is damaged was left out"),
+                Err(Fault::Broken) => dropped = Some(DAMAGED),
             }
         }
         let place = self.places.find(first, end);
@@ -278,7 +266,7 @@ impl Audio {
                 self.run += u32::from(core::mem::take(&mut self.broken));
                 cx.give(Frame {
                     stream: 0,
-                    config: self.config.unwrap_or(0),
+                    config: self.configurations.current(),
                     pts: anchor.pts,
                     dts: anchor.dts,
                     offset_samples: self.offset_samples,
@@ -300,80 +288,5 @@ impl Audio {
         self.at += unit.bytes;
         self.places.trim(self.position());
         Ok(())
-    }
-}
-
-/// The configuration of a frame. `same` says that its header is like that of the frame before it.
-fn configure(
-    codec: EsCodec,
-    frame: &[u8],
-    same: bool,
-    (keys, current): (&mut Vec<Vec<u8>>, Option<usize>),
-    cx: &mut Context<'_, impl FnMut(Frame<'_>)>,
-) -> Result<Configured> {
-    const BROKEN: &str = "a frame of sound that is damaged was left out";
-    let own_header = matches!(codec, EsCodec::AacAdts | EsCodec::Ac3 | EsCodec::Mp3);
-    if let Some(current) = current.filter(|_| same && own_header) {
-        return Ok(Configured::Use(current));
-    }
-    let refuse = |cx: &Context<'_, _>, what: String| {
-        if cx.info.frames == 0 { Err(cx.unsupported(&what)) } else { Ok(Configured::Drop(BROKEN)) }
-    };
-    let key: Vec<u8> = match codec {
-        EsCodec::AacAdts | EsCodec::Ac3 | EsCodec::Mp3 => {
-            let Ok(unit) = units::unit(codec, frame, true) else { return Ok(Configured::Drop(BROKEN)) };
-            unit.identity.to_be_bytes().into()
-        }
-        EsCodec::Eac3 => eac3_frame::Eac3Unit::identity(frame).to_be_bytes().into(),
-        EsCodec::AacLatm => match latm::element(frame) {
-            Ok(latm::Element { specific: Some(bits), .. }) => {
-                let mut asc = Vec::new();
-                bits.copy(frame, &mut asc);
-                asc
-            }
-            Ok(_) => {
-                let waiting = Configured::Drop("a frame before the first StreamMuxConfig was left out");
-                return Ok(current.map_or(waiting, Configured::Use));
-            }
-            Err(latm::Fault::Unsupported(what)) => return refuse(cx, what.into()),
-            Err(latm::Fault::Broken(_)) => return Ok(Configured::Drop(BROKEN)),
-        },
-        EsCodec::Id3 | EsCodec::Avc | EsCodec::Hevc => return Ok(Configured::Use(0)),
-    };
-    if let Some(known) = keys.iter().position(|k| *k == key) {
-        return Ok(Configured::Use(known));
-    }
-    let entry = match codec {
-        EsCodec::AacAdts => match adts::Header::parse(frame) {
-            Ok(header) if header.channels == 0 => {
-                return refuse(cx, "channel_configuration is 0: channels by a program_config_element".into());
-            }
-            header => header.map(|h| h.sample_entry()),
-        },
-        EsCodec::AacLatm => latm::config(&key).map(|c| c.sample_entry),
-        EsCodec::Ac3 => ac3_frame::Ac3::parse(frame).and_then(|h| h.sample_entry()),
-        EsCodec::Eac3 => eac3_frame::Eac3Unit::parse(frame, true).and_then(|u| u.sample_entry(frame)),
-        EsCodec::Mp3 => match mpeg_audio::Header::parse(frame) {
-            Ok(header) if header.layer != 3 => {
-                return Ok(Configured::LeaveOut(format!("MPEG audio of layer {}; layer III is handled", header.layer)));
-            }
-            header => header.map(|h| h.sample_entry()),
-        },
-        EsCodec::Id3 | EsCodec::Avc | EsCodec::Hevc => return Ok(Configured::Use(0)),
-    };
-    let entry = match entry {
-        Ok(entry) => entry,
-        Err(error) => return refuse(cx, format!("a header {error}")),
-    };
-    if keys.len() >= MAX_SAMPLE_ENTRIES {
-        return Err(cx.limit(&format!("more than {MAX_SAMPLE_ENTRIES} configurations")));
-    }
-    match EsConfig::new(entry, codec) {
-        Ok(config) => {
-            keys.push(key);
-            cx.info.configs.push(config);
-            Ok(Configured::Use(keys.len() - 1))
-        }
-        Err(error) => refuse(cx, error.to_string()),
     }
 }
