@@ -237,16 +237,15 @@ fn times_are_those_of_the_edit_list() {
     let kinds: [Made; 2] = [Track::wvtt, |timescale, cues| Track::tx3g(timescale, 0, cues)];
     for made in kinds {
         // As they are; a delay; a stretch skipped; both; with pictures that are presented 40 ms late in their file.
-        type Edits<'a> = &'a [(u32, i32)];
-        let cases: [(Edits<'_>, u32, i64); 5] = [
-            (&[], 3600, 0),
-            (&[(2000, -1), (4500, 0)], 3600, 2000),
-            (&[(4250, 250)], 3600, -250),
-            (&[(1000, -1), (4250, 250)], 3600, 750),
-            (&[], 0, -40),
+        let cases = [
+            (vec![], 3600, 0),
+            (vec![(2000, -1), (4500, 0)], 3600, 2000),
+            (vec![(4250, 250)], 3600, -250),
+            (vec![(1000, -1), (4250, 250)], 3600, 750),
+            (vec![], 0, -40),
         ];
         for (edits, media_time, shift) in cases {
-            let text = Track { edits: edits.to_vec(), ..made(1000, &cues) };
+            let text = Track { edits: edits.clone(), ..made(1000, &cues) };
             let title = Title::new(vec![video_from(media_time), file::file(&[text])]);
             assert_eq!(title.indexed.warnings, [] as [String; 0]);
             for package_type in EVERY {
@@ -346,7 +345,7 @@ fn a_title_of_text_alone_is_refused() {
         let error = ingest(&files).unwrap_err();
         assert!(error.message().contains("no track of sound or picture"), "{error}");
     }
-    // Sides files are known by their content, and refused for what they are.
+    // Side files are known by their content, and refused for what they are.
     let sound = fixture("small/ac3.mp4");
     for (text, reason) in [
         (&b"#EXTM3U\n#EXT-X-VERSION:3\n"[..], "\"#EXTM3U\""),

@@ -1,4 +1,5 @@
-//! Text in all its forms. Input: a byte that says which, then a file, samples with their lengths, or blocks of an index.
+//! Text in all its forms. Input: a byte that says which, then a file, samples with their lengths,
+//! blocks of an index, or a file beside one with sound.
 #![no_main]
 
 #[path = "../../tests/cues/mod.rs"]

@@ -2,9 +2,12 @@
 
 #![allow(dead_code, reason = "each of its users needs another part")]
 
+use packager::index::Head;
 use packager::index::cues::{self, CueReader};
+use packager::index::head::Storage;
+use packager::ingest::{Description, Indexer, IngestStep, SourceFile};
 use packager::segment::{webvtt, wvtt};
-use packager::text::{self, Cue, Document, Entry, Placement, Sample, SampleReader};
+use packager::text::{self, Cue, CueRef, Document, Entry, Placement, Sample, SampleReader};
 use packager::{Error, ErrorKind};
 
 /// A box, where it starts, and what is in it.
@@ -145,12 +148,13 @@ fn same(found: &[Cue], wanted: &[Cue]) {
 /// Arbitrary bytes: the first says what the rest is.
 pub fn any(data: &[u8]) {
     let Some((&kind, data)) = data.split_first() else { return };
-    let document = match kind % 6 {
+    let document = match kind % 7 {
         0 => text::webvtt::parse(data),
         1 => text::srt::parse(data),
         2 => text::parse(data),
         3 => any_samples(*b"tx3g", data),
         4 => any_samples(*b"wvtt", data),
+        6 => return any_file(data),
         _ => {
             let mut reader = CueReader::new();
             for block in data.split(|byte| *byte == 0xff) {
@@ -176,6 +180,40 @@ pub fn any(data: &[u8]) {
     let step = 1 + u64::from(kind) * 7;
     let cuts = (0..40).map(|number| number * step).collect::<Vec<_>>();
     let _ = round_trip(&document, &Cut { cuts: &cuts, fragments: 1 + usize::from(kind) % 5, mpegts: 900_000 });
+}
+
+/// A file beside one with sound: its text tracks, or what is read as subtitles.
+fn any_file(data: &[u8]) {
+    const SOUND: &[u8] = include_bytes!("../../../../tests/media/small/ac3.mp4");
+    let files = [("sound.mp4", SOUND), ("text", data)];
+    let sources = files.map(|(path, data)| SourceFile {
+        path: path.into(),
+        bytes: data.len() as u64,
+        description: Description::default(),
+    });
+    let Ok(mut indexer) = Indexer::new(sources.into()) else { return };
+    let indexed = loop {
+        match indexer.step() {
+            Ok(IngestStep::Read { source, range }) => {
+                let bytes = files[source].1[range.start as usize..range.end as usize].to_vec();
+                if indexer.supply(bytes.into()).is_err() {
+                    return;
+                }
+            }
+            Ok(IngestStep::Done(indexed)) => break indexed,
+            Err(_) => return,
+        }
+    };
+    let head = Head::read(&indexed.index[..indexed.head_bytes as usize], indexed.index.len() as u64);
+    for track in head.expect("what was written is read").tracks.iter().filter(|t| t.storage == Storage::Index) {
+        let mut reader = CueReader::new();
+        for fragment in &track.fragments {
+            let block = &indexed.index[fragment.block_offset as usize..][..fragment.block_bytes as usize];
+            reader.read(block, fragment.block_offset).expect("what was written is read");
+        }
+        let cues = reader.finish().iter().map(CueRef::to_cue).collect();
+        check(&Document { cues, ..Document::default() });
+    }
 }
 
 /// A sample entry and samples, each after a byte with its length.
