@@ -113,9 +113,10 @@ fn made(recipe: &Arc<Recipe>, range: &Range<u64>, media: &Path, body: &mut Vec<u
     }
 }
 
-/// Every URL of an asset in all outputs.
+/// Every URL of an asset in all outputs that can carry it: some codecs have no place in transport streams.
 fn every_url(control: &Control, asset: &Asset) -> Vec<String> {
-    control.playbacks(asset).iter().flat_map(|url| title::every_url(&control.client, url)).collect()
+    let carried = |url: &&String| control.client.send("GET", url, &[], &[]).status != 501;
+    control.playbacks(asset).iter().filter(carried).flat_map(|url| title::every_url(&control.client, url)).collect()
 }
 
 #[test]
