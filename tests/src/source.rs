@@ -46,7 +46,7 @@ pub struct Seen {
 const AAC_48: f64 = 1024.0 / 48_000.0;
 
 /// 25 frames a second.
-const FRAMES: &[(f64, u32)] = &[(13.02, 325), (4.02, 100), (9.02, 225)];
+const FRAMES: &[(f64, u32)] = &[(13.02, 325), (5.02, 125), (9.02, 225)];
 
 impl Source {
     fn hls(name: &'static str, folder: &str, seen: Seen) -> Self {

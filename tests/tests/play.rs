@@ -20,51 +20,52 @@ const DEADLINE: Duration = Duration::from_secs(180);
 
 #[test]
 fn hls_js_plays_hls() {
-    play("hls", "CMAF");
+    play("hls", "cmaf");
 }
 
 #[test]
 fn shaka_player_plays_dash() {
-    play("shaka", "DASH");
+    play("shaka", "dash");
 }
 
 #[test]
 fn shaka_player_plays_hls() {
-    play("shaka", "CMAF");
+    play("shaka", "cmaf");
 }
 
 #[test]
 fn dash_js_plays_dash() {
-    play("dashjs", "DASH");
+    play("dashjs", "dash");
 }
 
 #[test]
 fn hls_js_plays_transport_streams() {
-    play("hls", "HLS");
+    play("hls", "ts");
 }
 
+/// With sound apart: Shaka Player does not get from another language back to sound that is multiplexed.
 #[test]
 fn shaka_player_plays_transport_streams() {
-    play("shaka", "HLS");
+    play("shaka", "ts-separate");
 }
 
 /// Players lay the start of a transport stream some milliseconds after 0.
-fn slack(package_type: &str) -> u32 {
-    if package_type == "HLS" { 2 } else { 0 }
+fn slack(output: &str) -> u32 {
+    if output.starts_with("ts") { 2 } else { 0 }
 }
 
-fn play(engine: &str, package_type: &str) {
+fn play(engine: &str, output: &str) {
     let control = Control::start();
     control.group_of_everything("play", 2);
     let asset: Asset = control.playable("play", "sample", &media::ladder());
     let options = json!({
-        "url": control.playback(&asset, package_type),
+        "url": control.playback_of(&asset, output),
         "duration": 16,
         "heights": [180, 360, 720],
         "languages": 2,
-        "slack": slack(package_type),
+        "slack": slack(output),
     });
-    let name = format!("play-{engine}-{}", package_type.to_lowercase());
+    let name = format!("play-{engine}-{output}");
     println!("{}", run(&control, engine, &name, options).unwrap_or_else(|error| panic!("{error}")));
 }
 
@@ -157,6 +158,6 @@ fn options(control: &Control, source: &Source, output: &Output, engine: &str, ur
         "cues": seen.cues,
         "frames": seen.frames,
         // Of sources that are playlists, sound begins a little earlier than the pictures, and the presentation with it.
-        "slack": if source.name.starts_with("mp4") { slack(output.package_type) } else { 2 },
+        "slack": if source.name.starts_with("mp4") { slack(output.name) } else { 2 },
     })
 }

@@ -100,7 +100,7 @@ fn transport(name: &str, list: &Media, segments: &[Vec<u8>]) -> Vec<Codec> {
     codecs
 }
 
-/// ffprobe reads every segment by itself, and all of them as one, without a complaint.
+/// ffprobe reads every segment by itself, and all of them as one, without a complaint; ffmpeg decodes them.
 fn probe(name: &str, segments: &[Vec<u8>], extension: &str) {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join(format!("segment.{extension}"));
@@ -108,12 +108,14 @@ fn probe(name: &str, segments: &[Vec<u8>], extension: &str) {
         std::fs::write(&file, segment).expect("a file");
         let complaints = ffmpeg::complaints(&file);
         assert!(complaints.is_empty(), "{name}, segment {index}: ffprobe says\n{complaints}");
-        decodes(name, &file);
     }
+    // The last one by itself, and transport streams as one.
+    decodes(name, &file);
     if extension == "ts" {
         std::fs::write(&file, segments.concat()).expect("a file");
         let complaints = ffmpeg::complaints(&file);
         assert!(complaints.is_empty(), "{name}: ffprobe says\n{complaints}");
+        decodes(name, &file);
     }
 }
 
