@@ -240,7 +240,7 @@ fn an_operators_discontinuity_begins_a_period() {
         |wanted: fn(&Cut) -> bool| head.cuts.iter().filter(|c| wanted(c)).map(|c| c.second).collect::<Vec<_>>();
     assert_eq!(marked(|c| c.source_segment), [0, 15, 32]);
     assert_eq!(marked(|c| c.period), [15]);
-    assert_eq!(indexed.duration_ms, 34_737);
+    assert_eq!(indexed.duration_ms, 34_714);
     for track in head.tracks.iter().filter(|t| t.is_video()) {
         assert_eq!((track.constant_duration, track.sample_entries.len()), (Some(3000), 2));
     }
@@ -257,8 +257,8 @@ fn timed_metadata_is_in_the_index() {
         let data = &indexed.index[fragment.block_offset as usize..][..fragment.block_bytes as usize];
         packager::index::events::read(track, number, data, &mut events).unwrap();
     }
-    // Sound begins one frame before the pictures, and with it the presentation.
+    // Sound begins one frame before the pictures, which begin the presentation.
     let times: Vec<_> = events.iter().map(|e| (e.id, e.time)).collect();
-    assert_eq!(times, [(0, 1920), (1, 136_920), (2, 226_920)]);
+    assert_eq!(times, [(0, 0), (1, 135_000), (2, 225_000)]);
     assert!(events.iter().all(|e| e.message.starts_with(b"ID3")));
 }

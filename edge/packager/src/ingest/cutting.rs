@@ -51,15 +51,18 @@ pub fn cut(tracks: &mut [Track], files: &[SourceFile], warnings: &mut Vec<String
     Ok((seconds, times))
 }
 
-/// Sound that goes on when the pictures have ended is cut once a second, as without any.
+/// Sound that goes on when the pictures have ended is cut once a second, as without any; less than a tenth of a second
+/// of it, usually part of a frame, is no segment of its own.
 pub fn seconds_after_video(tracks: &[Track], seconds: &[u32]) -> core::ops::Range<u32> {
-    let last = |video: bool| {
-        let kind = if video { TrackKind::Video } else { TrackKind::Audio };
-        let ends = tracks.iter().filter(|t| t.name.kind == kind).map(|t| t.end.div_ceil(u64::from(t.media.timescale)));
-        ends.max().and_then(|end| u32::try_from(end).ok()).unwrap_or(0)
+    let ends = |kind: TrackKind| {
+        let of_kind = tracks.iter().filter(move |t| t.name.kind == kind);
+        of_kind.map(|t| (t.end, u64::from(t.media.timescale)))
     };
-    let first = last(true).max(seconds.last().map_or(0, |s| s + 1));
-    first..last(false).max(first)
+    let second = |end: Option<u64>| end.and_then(|end| u32::try_from(end).ok()).unwrap_or(0);
+    let pictures = second(ends(TrackKind::Video).map(|(end, scale)| end.div_ceil(scale)).max());
+    let sound = second(ends(TrackKind::Audio).map(|(end, scale)| end.saturating_sub(scale / 10).div_ceil(scale)).max());
+    let first = pictures.max(seconds.last().map_or(0, |s| s + 1));
+    first..sound.max(first)
 }
 
 /// Without video every frame of audio could be a cut: one a second is enough for any segment duration.
