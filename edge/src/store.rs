@@ -89,7 +89,7 @@ impl Record {
         let content = match document.body {
             Body::Configuration(configuration) => Content::Configuration(Arc::new(configuration)),
             Body::Asset(asset) => Content::Asset(Arc::new(asset)),
-            Body::Deleted => Content::Deleted,
+            Body::Keys(_) | Body::Deleted => Content::Deleted,
         };
         Self { revision: document.revision, content, json }
     }
@@ -118,7 +118,7 @@ impl<P: Platform> Edge<P> {
         });
         let (asset, a) = found.ok_or_else(|| missing("asset", &route.asset))?;
         let identity = format!("{configuration_key}@{c} {asset_key}@{a}");
-        Ok(Resolved { documents: Documents { configuration, asset }, identity })
+        Ok(Resolved { documents: Documents { configuration, asset, keys: None }, identity })
     }
 
     /// The document of a key; `None` when it does not exist.

@@ -50,7 +50,7 @@ impl<'a> Origin<'a> {
         let Body::Asset(asset) = self.document(&route.asset_key()) else {
             panic!("no asset under {}", route.asset_key())
         };
-        Documents { configuration: Arc::new(configuration), asset: Arc::new(asset) }
+        Documents { configuration: Arc::new(configuration), asset: Arc::new(asset), keys: None }
     }
 }
 

@@ -22,6 +22,7 @@ fn configuration(revision: u64) -> Document {
         audio_separation: false,
         hls_version: HlsVersion::V4,
         text_format: TextFormat::Wvtt,
+        protection: None,
     };
     Document::new(configuration_key("films", "hls"), revision, Body::Configuration(configuration))
 }

@@ -62,6 +62,7 @@ pub async fn put_configuration(db: &mut SqliteConnection, row: &configurations::
         audio_separation: row.audio_separation,
         hls_version: hls_version(row.hls_version)?,
         text_format: text_format(&row.text_format)?,
+        protection: None,
     });
     db::documents::put(db, configuration_key(&row.packaging_group, &row.name), body).await.map(drop)
 }

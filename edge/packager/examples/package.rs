@@ -66,6 +66,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             audio_separation: false,
             hls_version: HlsVersion::V4,
             text_format: TextFormat::Wvtt,
+            protection: None,
         };
         let asset = Asset {
             name: "a".into(),
@@ -81,7 +82,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 .map(|f| Ok(SourceObject { path: f.clone(), bytes: fs::metadata(f)?.len(), etag: None }))
                 .collect::<std::io::Result<_>>()?,
         };
-        let documents = Documents { configuration: Arc::new(configuration), asset: Arc::new(asset) };
+        let documents = Documents { configuration: Arc::new(configuration), asset: Arc::new(asset), keys: None };
         let base = format!("/vod/v1/g/a/{}/", documents.configuration.name);
         let mut wanted = vec![format!("{base}index.{}", package_type.manifest_extension().as_str())];
         let mut made = 0;

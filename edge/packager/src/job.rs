@@ -18,6 +18,7 @@ use crate::limits;
 use crate::manifest::{dash, hls};
 use crate::media::delivery::Delivery;
 use crate::media::presentation::Rendition;
+use crate::media::protection::Keys;
 use crate::media::segmenter::{self, Segment};
 use crate::prepared::{self, Prepared};
 use crate::response::{CacheClass, FORMAT_VERSION, Part, Response};
@@ -34,6 +35,8 @@ pub struct Documents {
     pub configuration: Arc<PackagingConfiguration>,
     /// The asset.
     pub asset: Arc<Asset>,
+    /// Its content keys under the configuration, when that protects its output; found by [`Route::keys_key`].
+    pub keys: Option<Arc<Keys>>,
 }
 
 /// Bytes of the asset's sidecar index that the job wants. They never change, so they are worth caching.
@@ -72,6 +75,16 @@ impl Job {
     /// `NotFound` when the route does not fit the documents.
     pub fn new(route: Route, documents: Documents, prepared: Option<Arc<Prepared>>) -> Result<Self> {
         let configuration = &documents.configuration;
+        if let Some(protection) = &configuration.protection {
+            let keys = documents.keys.as_ref();
+            let keys = keys.ok_or_else(|| Error::upstream("the content keys of this asset are not at this edge"))?;
+            if keys.scheme != protection.scheme {
+                let (keys, wanted) = (keys.scheme.as_str(), protection.scheme.as_str());
+                let message =
+                    format!("the content keys at this edge are for {keys}, the configuration is for {wanted}");
+                return Err(Error::upstream(message));
+            }
+        }
         let tag = tag(&documents);
         match &route.resource {
             Resource::Manifest { name, extension } => {
@@ -362,5 +375,8 @@ pub fn tag(documents: &Documents) -> u64 {
         hash.update(etag.as_bytes());
     }
     hash.update(configuration);
+    if let Some(keys) = &documents.keys {
+        hash.update(keys.fingerprint());
+    }
     hash.finalize().iter().take(8).fold(0, |tag, byte| tag << 8 | u64::from(*byte))
 }

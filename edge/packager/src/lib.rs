@@ -1,6 +1,7 @@
 //! The sans-IO core of edgepack: from a stored index and a request to the bytes of a manifest or a segment.
 
 pub mod bytes;
+pub mod cenc;
 pub mod codec;
 pub mod config;
 pub mod error;
@@ -16,6 +17,7 @@ pub mod mp4;
 mod prepared;
 pub mod response;
 pub mod route;
+pub mod sealing;
 pub mod segment;
 pub mod source;
 pub mod text;

@@ -14,6 +14,13 @@ pub const MAX_REQUEST_PATH_BYTES: usize = 1024;
 /// Target duration of a segment in seconds, as the product defines it.
 pub const SEGMENT_SECONDS: RangeInclusive<u32> = 1..=30;
 
+/// Segments at the start of a title that may stay in the clear: a minute of the shortest, ten of usual ones.
+pub const MAX_CLEAR_LEAD_SEGMENTS: u32 = 60;
+/// Content keys of one asset under one configuration: a key for each of eight classes in a hundred periods.
+pub const MAX_CONTENT_KEYS: usize = 1000;
+/// One piece of what players are told about a key: a `pssh` box with a licence policy stays below 8 KiB.
+pub const MAX_SIGNALLING_BYTES: usize = 32 << 10;
+
 /// Media files of one asset: a generous ladder with thirty languages.
 pub const MAX_SOURCES: usize = 64;
 /// Tracks of one asset, over all its files.

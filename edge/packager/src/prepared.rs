@@ -10,6 +10,7 @@ use crate::job::Documents;
 use crate::manifest::hls::Iframe;
 use crate::media::delivery::{self, Delivery};
 use crate::media::presentation::{Presentation, Rendition, bandwidth};
+use crate::media::protection::TrackProtection;
 use crate::media::segmenter::{self, Segment};
 use crate::route::TrackName;
 use crate::segment::fmp4::{self, Carrier};
@@ -56,11 +57,13 @@ impl Prepared {
             if let Delivery::Transport { .. } = delivery {
                 reach(&mut segments, head.cuts.len());
             }
-            let rendition = Rendition { delivery, segments, ..Rendition::default() };
-            measured(&head, track, rendition, target)
+            let protection = protection(documents, track, delivery, &segments)?;
+            let rendition = Rendition { delivery, segments, protection, ..Rendition::default() };
+            Ok(measured(&head, track, rendition, target))
         });
-        let renditions = renditions.collect();
-        Ok(Self { presentation: Presentation { tag, configuration, head, renditions }, sources })
+        let renditions = renditions.collect::<Result<_>>()?;
+        let keys = documents.keys.clone().filter(|_| configuration.protection.is_some());
+        Ok(Self { presentation: Presentation { tag, configuration, head, keys, renditions }, sources })
     }
 
     /// A track that is offered, and what the configuration makes of it.
@@ -77,6 +80,19 @@ impl Prepared {
     pub(crate) fn reference(&self) -> Option<(&Track, &Rendition)> {
         self.presentation.offered().find(|(track, _)| track.is_video())
     }
+}
+
+/// How a track is protected in this form; subtitles never are.
+fn protection(
+    documents: &Documents,
+    track: &Track,
+    delivery: Delivery,
+    segments: &[Segment],
+) -> Result<Option<TrackProtection>> {
+    let protected = documents.configuration.protection.as_ref().filter(|_| delivery != Delivery::Absent);
+    let Some((wanted, keys)) = protected.zip(documents.keys.as_ref()) else { return Ok(None) };
+    let Some(own) = keys.of(track)? else { return Ok(None) };
+    TrackProtection::new(wanted.scheme, &own, track.timescale, segments, wanted.clear_lead_segments).map(Some)
 }
 
 /// What is multiplexed with video has to be in some segment even where the video has nothing.

@@ -10,7 +10,7 @@ use crate::limits;
 use crate::segment::recipe::Recipe;
 
 /// Changes when the same request would give other bytes; part of every entity tag.
-pub const FORMAT_VERSION: u32 = 2;
+pub const FORMAT_VERSION: u32 = 3;
 
 /// How long an answer may be kept by caches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

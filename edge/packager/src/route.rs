@@ -180,6 +180,11 @@ impl Route {
         config::asset_key(&self.packaging_group, &self.asset)
     }
 
+    /// Key of the document of the content keys that this route needs when its configuration protects.
+    pub fn keys_key(&self) -> String {
+        config::keys_key(&self.packaging_group, &self.asset, &self.configuration)
+    }
+
     fn parse_known(path: &str) -> Option<Self> {
         let mut parts = path.strip_prefix(PREFIX)?.split('/');
         let mut name = || parts.next().filter(|p| config::is_name(p)).map(str::to_owned);

@@ -241,6 +241,7 @@ pub fn configuration(revision: u64) -> Document {
         audio_separation: false,
         hls_version: HlsVersion::V4,
         text_format: TextFormat::Wvtt,
+        protection: None,
     };
     Document::new(configuration_key("g", "c"), revision, DocumentBody::Configuration(configuration))
 }

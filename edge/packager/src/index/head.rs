@@ -17,7 +17,7 @@ mod write;
 /// First bytes of an index.
 pub const MAGIC: [u8; 4] = *b"EPIX";
 /// The layout written and read here.
-pub const VERSION: u8 = 2;
+pub const VERSION: u8 = 3;
 
 /// The head of an index.
 #[derive(Clone, Debug, PartialEq)]
@@ -307,6 +307,10 @@ pub struct Fragment {
     pub first_sample_packets: u32,
     /// Length of the boxes as they are stored, if they can be passed on.
     pub stored_bytes: u64,
+    /// Entries of `senc` (subsamples) that its samples have under cenc; 0 for tracks that are protected as a whole.
+    pub cenc_subsamples: u32,
+    /// The same under cbcs.
+    pub cbcs_subsamples: u32,
     /// Where its block starts in the index.
     pub block_offset: u64,
     /// Length of its block.

@@ -7,6 +7,7 @@ use super::scan::Scanned;
 use super::subtitles::Subtitles;
 use super::texts::Text;
 use super::{Description, IndexedAsset, SourceFile, TrackSummary, language, metadata, places};
+use crate::cenc::subsample::{self, Alignment};
 use crate::codec;
 use crate::error::{Error, Result};
 use crate::index::block;
@@ -332,6 +333,8 @@ fn write_blocks(written: &mut Track, track: &plan::Track, details: &Details<'_>,
             clocks: 0,
             first_sample_packets: 0,
             stored_bytes: boxes.map_or(0, |b| b.end - b.start),
+            cenc_subsamples: subsample::count(Alignment::Blocks, &source.stretches, &source.stretch_counts),
+            cbcs_subsamples: subsample::count(Alignment::Bytes, &source.stretches, &source.stretch_counts),
             block_offset: 0,
             block_bytes: (out.len() - start) as u32,
         });

@@ -3,6 +3,7 @@
 pub mod cuts;
 pub mod delivery;
 pub mod presentation;
+pub mod protection;
 pub mod sample;
 pub mod segmenter;
 pub mod time;

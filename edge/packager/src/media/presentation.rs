@@ -4,6 +4,7 @@ use core::cmp::Reverse;
 use std::sync::Arc;
 
 use super::delivery::Delivery;
+use super::protection::{Keys, TrackProtection};
 use super::segmenter::Segment;
 use crate::config::{PackagingConfiguration, StreamOrder};
 use crate::error::{Error, Result};
@@ -19,6 +20,8 @@ pub struct Presentation {
     pub configuration: Arc<PackagingConfiguration>,
     /// What the index says.
     pub head: Head,
+    /// The content keys, when the configuration protects.
+    pub keys: Option<Arc<Keys>>,
     /// One for each track of the head.
     pub renditions: Vec<Rendition>,
 }
@@ -30,6 +33,8 @@ pub struct Rendition {
     pub delivery: Delivery,
     /// In order; their numbers in URLs count from 1.
     pub segments: Vec<Segment>,
+    /// How it is protected; `None` when it is in the clear.
+    pub protection: Option<TrackProtection>,
     /// Most bits a second of a segment, boxes included.
     pub peak_bandwidth: u64,
     /// Bits a second over all segments, boxes included.

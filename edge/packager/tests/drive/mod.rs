@@ -293,12 +293,13 @@ pub fn documents(package_type: PackageType, seconds: u32, index: &[u8], head_byt
         audio_separation: false,
         hls_version: HlsVersion::V4,
         text_format: TextFormat::Wvtt,
+        protection: None,
     };
     let index = IndexObject { path: "a".into(), bytes: index.len() as u64, head_bytes, digest: "0".repeat(64) };
     let source = |(n, &bytes): (u32, &u64)| SourceObject { path: format!("{n}.mp4"), bytes, etag: None };
     let sources = (0..).zip(sources).map(source).collect();
     let asset = Asset { name: "a".into(), packaging_group: "g".into(), index, sources };
-    Documents { configuration: Arc::new(configuration), asset: Arc::new(asset) }
+    Documents { configuration: Arc::new(configuration), asset: Arc::new(asset), keys: None }
 }
 
 /// Runs a job against an index in memory.

@@ -233,6 +233,13 @@ fn read_fragments(r: &mut Reader<'_>, cuts: usize, block_offset: &mut u64, track
         let clocks = if track.transport && video { number(r)? } else { 0 };
         let first_sample_packets = if track.transport && video { number(r)? } else { 0 };
         let stored_bytes: u64 = if track.stored.is_some() { number(r)? } else { 0 };
+        let cbcs_subsamples: u32 = if track.stretches { number(r)? } else { 0 };
+        let cenc_subsamples = if track.stretches {
+            let count = i64::from(cbcs_subsamples).checked_add(r.zigzag()?).and_then(|n| u32::try_from(n).ok());
+            count.ok_or(Broken::Value("a number of subsamples", r.position()))?
+        } else {
+            0
+        };
         let most = if track.stored.is_some() { stored_bytes } else { bytes };
         let fits = first_sample_packets <= packets
             && stored_bytes <= MAX_TICKS
@@ -253,6 +260,8 @@ fn read_fragments(r: &mut Reader<'_>, cuts: usize, block_offset: &mut u64, track
             clocks,
             first_sample_packets,
             stored_bytes,
+            cenc_subsamples,
+            cbcs_subsamples,
             block_offset: *block_offset,
             block_bytes,
         });

@@ -126,6 +126,11 @@ impl Track {
             if self.stored.is_some() {
                 out.varint(fragment.stored_bytes);
             }
+            if self.stretches {
+                out.varint(u64::from(fragment.cbcs_subsamples));
+                // They differ only where slices are shorter than a block.
+                out.zigzag(i64::from(fragment.cenc_subsamples) - i64::from(fragment.cbcs_subsamples));
+            }
         }
     }
 }
