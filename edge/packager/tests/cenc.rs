@@ -277,3 +277,35 @@ fn without_its_keys_nothing_is_served() {
     let error = drive::respond(&documents, manifest, &title.index).expect_err("no keys");
     assert_eq!(error.kind(), packager::ErrorKind::Upstream, "{error}");
 }
+
+#[test]
+fn where_keys_change_segments_name_theirs() {
+    let (_, title) = titles().swap_remove(0);
+    for scheme in [Scheme::Cenc, Scheme::Cbcs] {
+        let mut documents = protected(&title, PackageType::Cmaf, drive::plain(scheme));
+        drive::rotate(&mut documents, 4);
+        Arc::make_mut(&mut documents.configuration).segment_duration_seconds = 2;
+        let (tag, segments) = segments(&title, &documents);
+        let mut seen = [0; 2];
+        for (&(track, number), (bytes, _)) in &segments {
+            let entries = reader::entries(&init(&documents, &title, tag, track, 1), track.kind == TrackKind::Video);
+            let kids: Vec<_> = reader::samples(&entries, bytes, &drive::KEY).iter().map(|s| s.kid).collect();
+            // Segments of 2 s: the third begins at 4 s.
+            let second = usize::from(number > 2);
+            assert!(
+                kids.iter().all(|kid| *kid == Some([drive::KID.0, drive::SECOND_KID.0][second])),
+                "{track} {number}"
+            );
+            assert_eq!(bytes.windows(4).any(|w| w == b"seig"), second == 1, "{track} {number}");
+            seen[second] += 1;
+        }
+        assert!(seen[0] > 3 && seen[1] > 3, "{seen:?}");
+
+        let mut silent = documents.clone();
+        let configuration = Arc::make_mut(&mut silent.configuration);
+        configuration.protection.as_mut().unwrap().no_key_sample_groups = true;
+        for (bytes, _) in self::segments(&title, &silent).1.values() {
+            assert!(!bytes.windows(4).any(|w| w == b"seig"));
+        }
+    }
+}

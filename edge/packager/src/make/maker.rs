@@ -3,8 +3,8 @@
 use core::ops::Range;
 use std::sync::Arc;
 
-use super::input::{self, Buffer, Input};
 use super::encryptor::Encryptor;
+use super::input::{self, Buffer, Input};
 use super::samples::{Samples, Taken};
 use crate::error::{Error, Result};
 use crate::segment::packed;

@@ -187,12 +187,7 @@ impl TrackProtection {
     ///
     /// # Errors
     /// `Internal` without a key.
-    pub fn new(
-        protection: &Protection,
-        keys: &[Arc<Key>],
-        timescale: u32,
-        segments: &[Segment],
-    ) -> Result<Self> {
+    pub fn new(protection: &Protection, keys: &[Arc<Key>], timescale: u32, segments: &[Segment]) -> Result<Self> {
         let clear_segments = (protection.clear_lead_segments as usize).min(segments.len());
         let mut from: Vec<(usize, Arc<Key>)> = Vec::new();
         for key in keys {

@@ -72,11 +72,7 @@ impl Auxiliary {
             Scheme::Cenc => (8, Alignment::Blocks),
             Scheme::Cbcs | Scheme::Aes128 | Scheme::SampleAes => (0, Alignment::Bytes),
         };
-        Self {
-            iv_bytes,
-            alignment: track.stretches.then_some(alignment),
-            group: protection.named.then_some(group),
-        }
+        Self { iv_bytes, alignment: track.stretches.then_some(alignment), group: protection.named.then_some(group) }
     }
 
     /// How subsamples are aligned, if there are any.
@@ -110,11 +106,8 @@ impl Auxiliary {
     /// Length of all boxes.
     pub fn bytes(self, totals: Totals) -> u64 {
         let group = self.group.map_or(0, |g| SBGP + SGPD + g.entry_bytes());
-        let information = if self.informs() {
-            self.saiz_bytes(totals.samples) + SAIO + self.senc_bytes(totals)
-        } else {
-            0
-        };
+        let information =
+            if self.informs() { self.saiz_bytes(totals.samples) + SAIO + self.senc_bytes(totals) } else { 0 };
         group + information
     }
 

@@ -20,8 +20,8 @@ use crate::limits;
 use crate::media::protection::SegmentProtection;
 use crate::media::segmenter::Segment;
 use crate::response::Part;
-use crate::segment::emsg;
 use crate::segment::auxiliary;
+use crate::segment::emsg;
 use crate::segment::init::{CLEAR_DESCRIPTION, TRACK_ID};
 use crate::segment::recipe::{Program, Recipe, Section};
 

@@ -314,17 +314,30 @@ pub const KID: Kid = Kid([0xa1; 16]);
 /// Its initialisation vector under schemes that have a constant one.
 pub const IV: Iv = Iv([0x5a; 16]);
 
+/// The key id that [`rotate`] adds.
+pub const SECOND_KID: Kid = Kid([0xb2; 16]);
+
 /// Protects what `documents` make under a scheme.
 pub fn protect(documents: &mut Documents, protection: Protection) {
+    set_keys(documents, protection, &[(KID, 0)]);
+}
+
+/// Lets a second key take over at a second of what [`protect`] protected; it has the same bytes, so that one reader reads
+/// both.
+pub fn rotate(documents: &mut Documents, second: u32) {
+    let protection = documents.configuration.protection.clone().expect("a protection");
+    set_keys(documents, protection, &[(KID, 0), (SECOND_KID, second)]);
+}
+
+fn set_keys(documents: &mut Documents, protection: Protection, kids: &[(Kid, u32)]) {
     let sealing = SealingKey::new([3; 32]);
     let place = keys_key("g", "a", "c");
-    let sealed = sealing.seal(&place, KID, &ContentKey::new(KEY), [9; NONCE_BYTES]).expect("sixteen bytes");
-    let key = SealedKey {
-        kid: KID,
+    let key = |&(kid, from_second): &(Kid, u32)| SealedKey {
+        kid,
         usage: KeyUse::All,
-        from_second: 0,
+        from_second,
         iv: protection.scheme.has_constant_iv().then_some(IV),
-        sealed,
+        sealed: sealing.seal(&place, kid, &ContentKey::new(KEY), [9; NONCE_BYTES]).expect("sixteen bytes"),
         signalling: Vec::new(),
     };
     let keys = AssetKeys {
@@ -332,7 +345,7 @@ pub fn protect(documents: &mut Documents, protection: Protection) {
         asset: "a".into(),
         configuration: "c".into(),
         scheme: protection.scheme,
-        keys: vec![key],
+        keys: kids.iter().map(key).collect(),
         clear_video: false,
         clear_audio: false,
     };
