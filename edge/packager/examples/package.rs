@@ -3,7 +3,11 @@
 //! ```text
 //! cargo run --example package -- OUT SECONDS FILE...
 //! cargo run --example package -- OUT SECONDS PLAYLIST.m3u8
+//! cargo run --example package -- --protect SCHEME:KID:KEY[:IV] OUT SECONDS ...
 //! ```
+//!
+//! With `--protect` only the package types of the scheme are made: CMAF and DASH for `cenc` and `cbcs`, HLS for `aes-128` and
+//! `sample-aes`. Key id, key and initialisation vector are 32 hexadecimal digits each.
 
 #![allow(clippy::disallowed_methods, reason = "what drives the core has files and a clock")]
 
@@ -15,19 +19,23 @@ use std::path::Path;
 use std::sync::Arc;
 
 use packager::config::{
-    Asset, HlsVersion, IndexObject, PackageType, PackagingConfiguration, SourceObject, StreamSelection, TextFormat,
+    Asset, AssetKeys, HlsVersion, IndexObject, Iv, KeyUse, PackageType, PackagingConfiguration, Protection, Scheme,
+    SealedKey, SourceObject, StreamSelection, System, TextFormat, keys_key,
 };
 use packager::ingest::hls::{Answer, HlsStep, PlaylistIndexer};
 use packager::ingest::{Description, IndexedAsset, Indexer, IngestStep, SourceFile};
 use packager::job::{Documents, Job, Step};
 use packager::make::{Maker, Progress};
+use packager::media::protection::Keys;
 use packager::response::Part;
 use packager::route::Route;
+use packager::sealing::{ContentKey, NONCE_BYTES, SealingKey};
 use sha2::{Digest, Sha256};
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let mut arguments = std::env::args().skip(1);
-    let usage = "usage: package OUT SECONDS FILE... | PLAYLIST.m3u8";
+    let mut arguments = std::env::args().skip(1).peekable();
+    let usage = "usage: package [--protect SCHEME:KID:KEY[:IV]] OUT SECONDS FILE... | PLAYLIST.m3u8";
+    let protect = arguments.next_if(|a| a == "--protect").map(|_| arguments.next().ok_or(usage)).transpose()?;
     let out = arguments.next().ok_or(usage)?;
     let seconds = arguments.next().ok_or(usage)?.parse()?;
     let files: Vec<String> = arguments.collect();
@@ -56,6 +64,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     indexed.warnings.iter().for_each(|w| println!("warning: {w}"));
 
     for package_type in [PackageType::Hls, PackageType::Cmaf, PackageType::Dash] {
+        let protection = protect.as_deref().map(|p| protection(p, package_type)).transpose()?;
+        if protection.as_ref().is_some_and(|(p, _)| p.scheme.is_common() == (package_type == PackageType::Hls)) {
+            continue;
+        }
+        let (protection, keys) = protection.unzip();
         let configuration = PackagingConfiguration {
             name: package_type.as_str().to_lowercase(),
             packaging_group: "g".into(),
@@ -66,7 +79,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             audio_separation: false,
             hls_version: HlsVersion::V4,
             text_format: TextFormat::Wvtt,
-            protection: None,
+            protection,
         };
         let asset = Asset {
             name: "a".into(),
@@ -82,12 +95,19 @@ fn main() -> Result<(), Box<dyn Error>> {
                 .map(|f| Ok(SourceObject { path: f.clone(), bytes: fs::metadata(f)?.len(), etag: None }))
                 .collect::<std::io::Result<_>>()?,
         };
-        let documents = Documents { configuration: Arc::new(configuration), asset: Arc::new(asset), keys: None };
+        let documents = Documents { configuration: Arc::new(configuration), asset: Arc::new(asset), keys };
         let base = format!("/vod/v1/g/a/{}/", documents.configuration.name);
         let mut wanted = vec![format!("{base}index.{}", package_type.manifest_extension().as_str())];
         let mut made = 0;
         while let Some(url) = wanted.pop() {
-            let body = get(&url, &documents, &indexed.index)?;
+            let body = match get(&url, &documents, &indexed.index) {
+                // Not every codec has a place in transport streams.
+                Err(why) if made == 0 => {
+                    println!("{url}: {why}");
+                    break;
+                }
+                body => body?,
+            };
             made += 1;
             let path = Path::new(&out).join(url.trim_start_matches('/'));
             fs::create_dir_all(path.parent().ok_or("a path without a folder")?)?;
@@ -128,6 +148,33 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("{base}index.{}: {made} files", package_type.manifest_extension().as_str());
     }
     Ok(())
+}
+
+/// A protection with one key for everything, and that key.
+fn protection(text: &str, package_type: PackageType) -> Result<(Protection, Arc<Keys>), Box<dyn Error>> {
+    let mut parts = text.split(':');
+    let mut part = |name: &str| parts.next().ok_or(format!("--protect: no {name}"));
+    let scheme: Scheme = serde_json::from_value(part("scheme")?.into())?;
+    let kid = part("key id")?.parse()?;
+    let key: Iv = part("key")?.to_owned().try_into()?;
+    let iv = part("iv").ok().map(|iv| Iv::try_from(iv.to_owned())).transpose()?;
+    let iv = iv.filter(|_| scheme != Scheme::Cenc);
+    let sealing = SealingKey::new([0; 32]);
+    let configuration = package_type.as_str().to_lowercase();
+    let sealed = sealing.seal(&keys_key("g", "a", &configuration), kid, &ContentKey::new(key.0), [0; NONCE_BYTES])?;
+    let keys = AssetKeys {
+        packaging_group: "g".into(),
+        asset: "a".into(),
+        configuration,
+        scheme,
+        keys: vec![SealedKey { kid, usage: KeyUse::All, from_second: 0, iv, sealed, signalling: Vec::new() }],
+        clear_video: false,
+        clear_audio: false,
+    };
+    let systems = if scheme.is_common() { vec![System::ClearKey] } else { Vec::new() };
+    let protection =
+        Protection { scheme, systems, clear_lead_segments: 0, pssh_in_moov: false, no_key_sample_groups: false };
+    Ok((protection, Arc::new(Keys::open(&keys, &sealing)?)))
 }
 
 fn index_files(files: &[String], total: &mut u64) -> Result<IndexedAsset, Box<dyn Error>> {
