@@ -113,7 +113,7 @@ impl<P: Platform> Edge<P> {
         check_documents(&batch)?;
         let acknowledgement = Acknowledgement { sequence: batch.sequence, revision: batch.revision };
         for document in batch.documents {
-            self.replace(document).await.map_err(stored)?;
+            self.replace(settings, document).await.map_err(stored)?;
         }
         self.take(Taken { sequence: batch.sequence, revision: batch.revision }).await.map_err(stored)?;
         let body = serde_json::to_vec(&acknowledgement).map_err(|e| Error::internal(e.to_string()))?;

@@ -215,6 +215,8 @@ mod tests {
             reads: vec![read(&a, 400_000 - half..400_000), read(&b, 0..half), read(&b, half..3 * half)],
             samples: vec![Sample { size: 100, duration: 1, composition_offset: 0, sync: true }; 4 * samples],
             annex_b: Vec::new(),
+            subsamples: Vec::new(),
+            subsample_ends: Vec::new(),
         };
         let share = |samples, reads| vec![Share { samples, reads }];
         let (a, b) = (&store.objects["a"], &store.objects["b"]);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::future::{Either, select};
 use packager::config::{
-    ASSET_HEADER, Asset, BYTES_HEADER, INDEX_PATH, IndexObject, MEDIA_PATH, PULL_PATH, SourceObject,
+    ASSET_HEADER, Asset, BYTES_HEADER, EDGE_HEADER, INDEX_PATH, IndexObject, MEDIA_PATH, PULL_PATH, SourceObject,
 };
 use packager::{Error, limits};
 
@@ -90,7 +90,9 @@ impl<P: Platform> Edge<P> {
     /// Why control did not answer.
     pub async fn pull(&self, settings: &Settings, key: &str) -> Result<Option<Vec<u8>>, String> {
         let url = format!("{}{PULL_PATH}{}", settings.control_url, encode_path(key));
-        let mut incoming = self.get(settings, &url, &[]).await?;
+        // Content keys are sealed for whoever asks.
+        let fields = [(EDGE_HEADER, settings.edge_name.clone())];
+        let mut incoming = self.get(settings, &url, &fields).await?;
         match incoming.status {
             200 => self.collect(&mut incoming.body, MAX_DOCUMENT_BYTES).await.map(Some),
             404 => Ok(None),

@@ -1,10 +1,11 @@
 //! The variables of the edge (`spin.toml`), read once by each instance.
 
 use ed25519_dalek::VerifyingKey;
+use packager::sealing::SealingKey;
 
 use crate::platform::Platform;
 
-/// What an operator sets. No `Debug`: it holds the origin token.
+/// What an operator sets. No `Debug`: it holds secrets.
 pub struct Settings {
     /// Base URL of the control plane without a slash at the end.
     pub control_url: String,
@@ -14,6 +15,8 @@ pub struct Settings {
     pub public_key: Result<VerifyingKey, String>,
     /// Name of this edge, the audience of pushes.
     pub edge_name: String,
+    /// Opens content keys; the text says why there is none. Only protected output needs it.
+    pub sealing_key: Result<SealingKey, String>,
 }
 
 impl Settings {
@@ -36,8 +39,13 @@ impl Settings {
             authorization: format!("Bearer {token}"),
             public_key: variable("control_public_key").await.and_then(|text| public_key(&text)),
             edge_name: variable("edge_name").await?,
+            sealing_key: variable("sealing_key").await.and_then(|text| sealing_key(&text)),
         })
     }
+}
+
+fn sealing_key(text: &str) -> Result<SealingKey, String> {
+    SealingKey::from_hex(text).map_err(|e| format!("variable sealing_key: {e}"))
 }
 
 fn public_key(text: &str) -> Result<VerifyingKey, String> {

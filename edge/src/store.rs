@@ -4,6 +4,7 @@
 //! asked again, once. What is not in the key-value store is pulled from control, and what control does not have is not
 //! pulled again for [`ABSENT`].
 
+use std::fmt::Write;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use futures::future::join;
 use packager::config::{Asset, Body, Document, PackagingConfiguration};
 use packager::job::Documents;
+use packager::media::protection::Keys;
 use packager::route::Route;
 use packager::{Error, limits};
 use serde::{Deserialize, Serialize};
@@ -46,6 +48,8 @@ pub struct Record {
 enum Content {
     Configuration(Arc<PackagingConfiguration>),
     Asset(Arc<Asset>),
+    /// Or why they could not be opened.
+    Keys(Result<Arc<Keys>, String>),
     Deleted,
 }
 
@@ -72,34 +76,40 @@ pub struct Taken {
 pub struct Resolved {
     /// For the job.
     pub documents: Documents,
-    /// Names both documents and their revisions.
+    /// Names all documents and their revisions.
     pub identity: String,
 }
 
 impl Record {
-    fn read(key: &str, json: Vec<u8>) -> Result<Self, Error> {
+    fn read(settings: &Settings, key: &str, json: Vec<u8>) -> Result<Self, Error> {
         let document = Document::from_json(&json)?;
         if document.key != key {
             return Err(Error::bad_source(format!("the document of {key} names itself {:?}", document.key)));
         }
-        Ok(Self::new(document, json))
+        Ok(Self::new(settings, document, json))
     }
 
-    fn new(document: Document, json: Vec<u8>) -> Self {
+    fn new(settings: &Settings, document: Document, json: Vec<u8>) -> Self {
         let content = match document.body {
             Body::Configuration(configuration) => Content::Configuration(Arc::new(configuration)),
             Body::Asset(asset) => Content::Asset(Arc::new(asset)),
-            Body::Keys(_) | Body::Deleted => Content::Deleted,
+            Body::Keys(keys) => {
+                let sealing = settings.sealing_key.as_ref().map_err(String::clone);
+                let opened = sealing.and_then(|sealing| Keys::open(&keys, sealing).map_err(|e| e.to_string()));
+                Content::Keys(opened.map(Arc::new))
+            }
+            Body::Deleted => Content::Deleted,
         };
         Self { revision: document.revision, content, json }
     }
 }
 
 impl<P: Platform> Edge<P> {
-    /// Both documents of a route, not older than `fresh` as far as the key-value store knows.
+    /// The documents of a route, not older than `fresh` as far as the key-value store knows.
     ///
     /// # Errors
-    /// 404 when one does not exist, 503 when one is not here and control is away.
+    /// 404 when one does not exist, 503 when one is not here and control is away, or when content keys are needed and are
+    /// not here.
     pub async fn documents(&self, settings: &Settings, route: &Route, fresh: Duration) -> Result<Resolved, Problem> {
         let (configuration_key, asset_key) = (route.configuration_key(), route.asset_key());
         let (configuration, asset) =
@@ -117,8 +127,25 @@ impl<P: Platform> Edge<P> {
             _ => None,
         });
         let (asset, a) = found.ok_or_else(|| missing("asset", &route.asset))?;
-        let identity = format!("{configuration_key}@{c} {asset_key}@{a}");
-        Ok(Resolved { documents: Documents { configuration, asset, keys: None }, identity })
+        let mut identity = format!("{configuration_key}@{c} {asset_key}@{a}");
+        let mut keys = None;
+        if configuration.protection.is_some() {
+            let (opened, k) = self.keys(settings, route, fresh).await?;
+            keys = Some(opened);
+            let _ = write!(identity, " keys@{k}");
+        }
+        Ok(Resolved { documents: Documents { configuration, asset, keys }, identity })
+    }
+
+    /// The content keys of a route, and their revision.
+    async fn keys(&self, settings: &Settings, route: &Route, fresh: Duration) -> Result<(Arc<Keys>, u64), Problem> {
+        let key = route.keys_key();
+        let record = self.document(settings, &key, fresh).await?;
+        match record.as_ref().map(|record| &record.content) {
+            Some(Content::Keys(Ok(keys))) => Ok((keys.clone(), record.map_or(0, |record| record.revision))),
+            Some(Content::Keys(Err(why))) => Err(Problem::unavailable(format!("{key}: {why}"))),
+            _ => Err(Problem::unavailable(format!("control has no content keys of {key} yet"))),
+        }
     }
 
     /// The document of a key; `None` when it does not exist.
@@ -144,7 +171,7 @@ impl<P: Platform> Edge<P> {
                 _ => None,
             };
             if let Some(old) = old {
-                return Ok(self.refresh(key, old).await);
+                return Ok(self.refresh(settings, key, old).await);
             }
             let flight = self.flights.start(key);
             if flight.is_some() || now.saturating_sub(start) > crate::origin::HEAD_TIMEOUT {
@@ -155,12 +182,14 @@ impl<P: Platform> Edge<P> {
     }
 
     /// Asks the key-value store again. While it does not answer, or has nothing usable, what was known stays.
-    async fn refresh(&self, key: &str, old: Option<Rc<Record>>) -> Option<Rc<Record>> {
+    async fn refresh(&self, settings: &Settings, key: &str, old: Option<Rc<Record>>) -> Option<Rc<Record>> {
         match self.load(key).await {
-            Ok(Some(json)) if old.as_ref().is_none_or(|old| old.json != json) => match Record::read(key, json) {
-                Ok(record) => return Some(self.remember(key, record)),
-                Err(e) => eprintln!("stored document {key}: {e}"),
-            },
+            Ok(Some(json)) if old.as_ref().is_none_or(|old| old.json != json) => {
+                match Record::read(settings, key, json) {
+                    Ok(record) => return Some(self.remember(key, record)),
+                    Err(e) => eprintln!("stored document {key}: {e}"),
+                }
+            }
             Ok(_) => {}
             Err(e) => eprintln!("key-value store, {key}: {e}"),
         }
@@ -169,7 +198,7 @@ impl<P: Platform> Edge<P> {
 
     async fn find(&self, settings: &Settings, key: &str) -> Result<Option<Rc<Record>>, Problem> {
         match self.load(key).await {
-            Ok(Some(json)) => match Record::read(key, json) {
+            Ok(Some(json)) => match Record::read(settings, key, json) {
                 Ok(record) => return Ok(Some(self.remember(key, record))),
                 Err(e) => eprintln!("stored document {key}: {e}"),
             },
@@ -190,8 +219,8 @@ impl<P: Platform> Edge<P> {
             Err(problem)
         };
         match pulled {
-            Ok(Some(json)) => match Record::read(key, json) {
-                Ok(record) => Ok(Some(self.keep(key, record).await)),
+            Ok(Some(json)) => match Record::read(settings, key, json) {
+                Ok(record) => Ok(Some(self.keep(settings, key, record).await)),
                 Err(e) => not_again(key, e.to_string()),
             },
             Ok(None) => {
@@ -203,9 +232,9 @@ impl<P: Platform> Edge<P> {
     }
 
     /// Stores what was pulled, unless a push has brought something newer meanwhile.
-    async fn keep(&self, key: &str, record: Record) -> Rc<Record> {
+    async fn keep(&self, settings: &Settings, key: &str, record: Record) -> Rc<Record> {
         if let Ok(Some(json)) = self.load(key).await
-            && let Ok(stored) = Record::read(key, json)
+            && let Ok(stored) = Record::read(settings, key, json)
             && stored.revision > record.revision
         {
             return self.remember(key, stored);
@@ -220,7 +249,7 @@ impl<P: Platform> Edge<P> {
     ///
     /// # Errors
     /// What the key-value store says.
-    pub async fn replace(&self, document: Document) -> Result<(), String> {
+    pub async fn replace(&self, settings: &Settings, document: Document) -> Result<(), String> {
         let key = document.key.clone();
         // Only the revision counts: what is stored may be of another version.
         #[derive(Deserialize)]
@@ -233,7 +262,7 @@ impl<P: Platform> Edge<P> {
         }
         let json = document.to_json();
         self.platform.save(&storage_key(&key), &json).await?;
-        self.remember(&key, Record::new(document, json));
+        self.remember(&key, Record::new(settings, document, json));
         Ok(())
     }
 
@@ -279,11 +308,15 @@ fn storage_key(key: &str) -> String {
     key.replace('/', ":")
 }
 
-/// Whether `key` is one that a document can have: a kind and two names.
+/// Whether `key` is one that a document can have: a kind and its names.
 pub fn is_document_key(key: &str) -> bool {
     let mut parts = key.split('/');
-    matches!(parts.next(), Some("configuration" | "asset"))
-        && parts.by_ref().take(2).filter(|name| packager::config::is_name(name)).count() == 2
+    let names = match parts.next() {
+        Some("configuration" | "asset") => 2,
+        Some("keys") => 3,
+        _ => return false,
+    };
+    parts.by_ref().take(names).filter(|name| packager::config::is_name(name)).count() == names
         && parts.next().is_none()
         && key.len() <= limits::MAX_PATH_BYTES
 }
@@ -293,13 +326,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_two_names_make_a_key() {
-        for good in ["asset/g/a", "configuration/my_group/dash-1"] {
+    fn a_key_is_a_kind_and_its_names() {
+        for good in ["asset/g/a", "configuration/my_group/dash-1", "keys/g/a/c"] {
             assert!(is_document_key(good), "{good}");
         }
-        for bad in
-            ["", "asset", "asset/g", "asset/g/", "asset//a", "asset/g/a/b", "other/g/a", "asset/g/a:b", "/asset/g/a"]
-        {
+        for bad in [
+            "",
+            "asset",
+            "asset/g",
+            "asset/g/",
+            "asset//a",
+            "asset/g/a/b",
+            "keys/g/a",
+            "other/g/a",
+            "asset/g/a:b",
+            "/asset/g/a",
+        ] {
             assert!(!is_document_key(bad), "{bad}");
         }
     }

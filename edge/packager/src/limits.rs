@@ -16,8 +16,9 @@ pub const SEGMENT_SECONDS: RangeInclusive<u32> = 1..=30;
 
 /// Segments at the start of a title that may stay in the clear: a minute of the shortest, ten of usual ones.
 pub const MAX_CLEAR_LEAD_SEGMENTS: u32 = 60;
-/// Content keys of one asset under one configuration: a key for each of eight classes in a hundred periods.
-pub const MAX_CONTENT_KEYS: usize = 1000;
+/// Content keys of one asset under one configuration: a key for each of eight classes in eight periods. Their document
+/// stays below 256 KiB with three systems.
+pub const MAX_CONTENT_KEYS: usize = 64;
 /// One piece of what players are told about a key: a `pssh` box with a licence policy stays below 8 KiB.
 pub const MAX_SIGNALLING_BYTES: usize = 32 << 10;
 

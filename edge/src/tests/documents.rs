@@ -8,7 +8,7 @@ use futures::future::join_all;
 use packager::config::Document;
 use packager::route::Route;
 
-use super::fake::{Fake, Reply, asset, configuration, deleted, edge};
+use super::fake::{CONTENT_KEY, Fake, Reply, SEALING_KEY, asset, configuration, deleted, edge, keys, protected};
 use crate::problem::Problem;
 use crate::serve::Edge;
 use crate::settings::Settings;
@@ -33,6 +33,53 @@ fn control_has(documents: Vec<Document>) -> impl Fn(&crate::platform::Outgoing) 
         let found = documents.iter().find(|d| request.url.ends_with(&format!("/origin/v1/documents/{}", d.key)));
         found.map_or(Reply::status(404), Reply::json)
     }
+}
+
+#[test]
+fn content_keys_are_opened_in_memory_only() {
+    block_on(async {
+        let edge = edge();
+        put(&edge, &protected(1));
+        put(&edge, &asset(2));
+        *edge.platform.origin.borrow_mut() = Box::new(|request| {
+            let named = request.headers.iter().find(|(name, _)| *name == packager::config::EDGE_HEADER);
+            assert_eq!(named.map(|(_, value)| value.as_str()), Some("e1"), "keys are sealed for whoever asks");
+            control_has(vec![keys(3, SEALING_KEY)])(request)
+        });
+        let settings = settings(&edge).await;
+        let route = Route::parse("/vod/v1/g/a/c/index.m3u8").unwrap();
+        let resolved = edge.documents(&settings, &route, FRESH).await.ok().expect("documents");
+        assert_eq!(resolved.identity, "configuration/g/c@1 asset/g/a@2 keys@3");
+        let opened = resolved.documents.keys.expect("keys");
+        assert_eq!(opened.all().len(), 1);
+        assert!(!format!("{opened:?}").contains("not in any log"));
+        let secret = format!("{CONTENT_KEY:?}");
+        assert!(!format!("{opened:?}").contains(secret.trim_matches(['[', ']'])));
+        for value in edge.platform.stored.borrow().values() {
+            assert!(!value.windows(16).any(|w| w == CONTENT_KEY), "what is stored is sealed");
+        }
+        // A second request needs no pull, and the key-value store is enough for another instance.
+        resolve(&edge).await.unwrap();
+        assert_eq!(edge.platform.asked.borrow().len(), 1);
+    });
+}
+
+#[test]
+fn without_keys_that_open_nothing_protected_is_served() {
+    block_on(async {
+        for (documents, why) in [
+            (Vec::new(), "control has no content keys of keys/g/a/c yet"),
+            (vec![keys(3, [0; 32])], "was not sealed for this edge"),
+        ] {
+            let edge = edge();
+            put(&edge, &protected(1));
+            put(&edge, &asset(2));
+            *edge.platform.origin.borrow_mut() = Box::new(control_has(documents));
+            let problem = resolve(&edge).await.expect_err("no keys");
+            assert_eq!(problem.kind.status(), 503, "{}", problem.detail);
+            assert!(problem.detail.contains(why), "{}", problem.detail);
+        }
+    });
 }
 
 #[test]

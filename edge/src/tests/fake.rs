@@ -8,9 +8,11 @@ use std::task::Poll;
 use std::time::Duration;
 
 use packager::config::{
-    Asset, Body as DocumentBody, Document, HlsVersion, IndexObject, PackageType, PackagingConfiguration, SourceObject,
-    StreamSelection, TextFormat, asset_key, configuration_key,
+    Asset, AssetKeys, Body as DocumentBody, Document, HlsVersion, IndexObject, Iv, KeyUse, Kid, PackageType,
+    PackagingConfiguration, Protection, Scheme, SealedKey, SourceObject, StreamSelection, System, TextFormat,
+    asset_key, configuration_key, keys_key,
 };
+use packager::sealing::{ContentKey, NONCE_BYTES, SealingKey};
 
 use crate::answer::{Answer, Content};
 use crate::http::Headers;
@@ -57,6 +59,8 @@ pub struct Fake {
 }
 
 pub const CONTROL: &str = "http://control.test";
+pub const SEALING_KEY: [u8; 32] = [0x77; 32];
+pub const CONTENT_KEY: [u8; 16] = *b"not in any log!!";
 
 impl Default for Fake {
     fn default() -> Self {
@@ -122,6 +126,7 @@ impl Platform for Fake {
             "origin_token" => Ok("secret".to_owned()),
             "control_public_key" => Ok(self.public_key.borrow().clone()),
             "edge_name" => Ok("e1".to_owned()),
+            "sealing_key" => Ok(hex::encode(SEALING_KEY)),
             _ => Err("undefined".to_owned()),
         }
     }
@@ -244,6 +249,40 @@ pub fn configuration(revision: u64) -> Document {
         protection: None,
     };
     Document::new(configuration_key("g", "c"), revision, DocumentBody::Configuration(configuration))
+}
+
+/// The same configuration with protection.
+pub fn protected(revision: u64) -> Document {
+    let mut document = configuration(revision);
+    if let DocumentBody::Configuration(configuration) = &mut document.body {
+        configuration.protection = Some(Protection {
+            scheme: Scheme::Cbcs,
+            systems: vec![System::ClearKey],
+            clear_lead_segments: 0,
+            pssh_in_moov: false,
+            no_key_sample_groups: false,
+        });
+    }
+    document
+}
+
+/// Its content keys, sealed with this key.
+pub fn keys(revision: u64, sealing_key: [u8; 32]) -> Document {
+    let (place, kid) = (keys_key("g", "a", "c"), Kid([1; 16]));
+    let sealing = SealingKey::new(sealing_key);
+    let sealed = sealing.seal(&place, kid, &ContentKey::new(CONTENT_KEY), [5; NONCE_BYTES]).expect("sealed");
+    let key =
+        SealedKey { kid, usage: KeyUse::All, from_second: 0, iv: Some(Iv([2; 16])), sealed, signalling: Vec::new() };
+    let keys = AssetKeys {
+        packaging_group: "g".into(),
+        asset: "a".into(),
+        configuration: "c".into(),
+        scheme: Scheme::Cbcs,
+        keys: vec![key],
+        clear_video: false,
+        clear_audio: false,
+    };
+    Document::new(place, revision, DocumentBody::Keys(keys))
 }
 
 pub fn asset(revision: u64) -> Document {

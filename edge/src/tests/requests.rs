@@ -200,6 +200,8 @@ fn a_made_part_with_an_object_that_changed_is_an_error_that_names_it() {
             reads: vec![read("v/1.ts"), read("v/2.ts")],
             samples: vec![Sample { size: 20, ..Sample::default() }],
             annex_b: Vec::new(),
+            subsamples: Vec::new(),
+            subsample_ends: Vec::new(),
         };
         let section =
             Section { start: 0, head: Bytes::from_static(b"head"), shares: vec![Share { samples: 0..1, reads: 0..2 }] };
