@@ -216,6 +216,10 @@ pub fn write(track: Stored<'_>, events: Option<Stored<'_>>, segment: &Segment) -
         let recipe = Recipe { streams, program: Program::Plain, sections, bytes: at };
         return Ok(vec![Part::Made { range: 0..recipe.bytes, recipe: Arc::new(recipe) }]);
     }
+    let length = parts.iter().map(Part::len).fold(0, u64::saturating_add);
+    if length != wanted {
+        return Err(Error::bad_source(format!("index: the segment has {length} bytes where {wanted} were counted")));
+    }
     Ok(parts)
 }
 
