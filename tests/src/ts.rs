@@ -335,6 +335,11 @@ impl Checker {
         } else {
             self.problem(format!("PID {pid:#x} begins in the middle of a PES packet"));
         }
+        let whole =
+            |open: &Open| pes_header(&open.bytes).is_some_and(|h| h.length > 0 && h.length + 6 == open.bytes.len());
+        if self.open.get(&pid).is_some_and(whole) {
+            self.close(pid);
+        }
     }
 
     /// Looks at a PES packet that is whole now.
@@ -362,9 +367,8 @@ impl Checker {
         {
             self.problem(format!("PID {pid:#x}: DTS {last}, then {}", unit.dts));
         }
-        // The clock when the last byte has come. Timed metadata is not decoded: it may come with what it belongs to.
-        let metadata = self.report.streams.get(&pid).is_some_and(|stream| stream.codec() == Some(Codec::Id3));
-        if let Some(pcr) = self.pcr.filter(|_| !metadata) {
+        // The clock when the last byte has come, of what has a length; else when the next PES packet begins.
+        if let Some(pcr) = self.pcr {
             let ahead = distance(unit.dts, pcr);
             self.report.least_delay = Some(self.report.least_delay.map_or(ahead, |least| least.min(ahead)));
             if ahead > LONGEST_DELAY * 2 {

@@ -49,8 +49,9 @@ fn shaka_player_plays_transport_streams() {
     play("shaka", "ts-separate");
 }
 
-/// Players lay the start of a transport stream some milliseconds after 0.
-fn slack(output: &str) -> u32 {
+/// By how many frames pictures may come late. Shaka Player and hls.js lay the first decoding time of a transport stream, or the
+/// first sound in it, where the playlist has the segment's start, and not the first picture; with streams of any packager.
+fn late(output: &str) -> u32 {
     if output.starts_with("ts") { 2 } else { 0 }
 }
 
@@ -63,7 +64,7 @@ fn play(engine: &str, output: &str) {
         "duration": 16,
         "heights": [180, 360, 720],
         "languages": 2,
-        "slack": slack(output),
+        "late": late(output),
     });
     let name = format!("play-{engine}-{output}");
     println!("{}", run(&control, engine, &name, options).unwrap_or_else(|error| panic!("{error}")));
@@ -157,7 +158,8 @@ fn options(control: &Control, source: &Source, output: &Output, engine: &str, ur
         "texts": seen.texts,
         "cues": seen.cues,
         "frames": seen.frames,
-        // Of sources that are playlists, sound begins a little earlier than the pictures, and the presentation with it.
-        "slack": if source.name.starts_with("mp4") { slack(output.name) } else { 2 },
+        "late": late(output.name),
+        // At a discontinuity sound stops up to a frame before the pictures do.
+        "hole": if source.name == "operator" { source.frame } else { 0.0 },
     })
 }

@@ -244,6 +244,17 @@ fn an_operators_discontinuity_begins_a_period() {
     for track in head.tracks.iter().filter(|t| t.is_video()) {
         assert_eq!((track.constant_duration, track.sample_entries.len()), (Some(3000), 2));
     }
+    let documents = drive::documents(PackageType::Dash, 6, &indexed.index, indexed.head_bytes, &[]);
+    let manifest = Resource::Manifest { name: "index".into(), extension: PackageType::Dash.manifest_extension() };
+    let mpd = drive::text_of(&drive::respond(&documents, manifest, &indexed.index).expect("an MPD"));
+    let period = |number: usize| mpd.split("<Period ").nth(number).expect("a period");
+    for (number, sizes) in [(1, [(320, 180), (640, 360)]), (2, [(256, 144), (480, 270)])] {
+        let [_, (widest, highest)] = sizes;
+        assert!(period(number).contains(&format!("maxWidth=\"{widest}\" maxHeight=\"{highest}\"")), "{mpd}");
+        for (width, height) in sizes {
+            assert!(period(number).contains(&format!("width=\"{width}\" height=\"{height}\"")), "{mpd}");
+        }
+    }
 }
 
 /// Tags of timed metadata, with their times in ticks of 90 kHz.

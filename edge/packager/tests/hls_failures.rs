@@ -150,7 +150,7 @@ fn playlists_that_cannot_be_an_asset() {
                 "#EXT-X-PLAYLIST-TYPE:VOD",
                 "",
             ),
-            "144p/index.m3u8: a live playlist, as it has no EXT-X-ENDLIST",
+            "144p/index.m3u8: a live playlist, or one that was cut off, as it has no EXT-X-ENDLIST",
         ),
         (
             good.replaced("144p/index.m3u8", "#EXT-X-MAP", "#EXT-X-KEY:METHOD=AES-128,URI=\"k\"\n#EXT-X-MAP"),
@@ -167,6 +167,10 @@ fn playlists_that_cannot_be_an_asset() {
             "main.m3u8: the renditions disagree in their duration: 180p/index.m3u8 lasts 6.000 s",
         ),
         (
+            good.replaced("180p/index.m3u8", "#EXTINF:6.000000,\n3.m4s\n", ""),
+            "main.m3u8: the renditions disagree in their duration: 180p/index.m3u8 lasts 12.000 s",
+        ),
+        (
             good.replaced("144p/index.m3u8", "2.m4s", "#EXT-X-BYTERANGE:10@99999999\n2.m4s"),
             "the playlist wants bytes 99999999..100000009 of it, the object has",
         ),
@@ -174,6 +178,22 @@ fn playlists_that_cannot_be_an_asset() {
         let error = changed.refused();
         assert!(error.contains(wanted), "{error}");
     }
+}
+
+/// Operators round: to whole seconds up to version 2, and each segment of sound elsewhere than those of pictures.
+#[test]
+fn rounded_durations_are_no_disagreement() {
+    let good = Storage::of("cmaf");
+    let whole = good
+        .replaced("eng/index.m3u8", "#EXTINF:6.016000", "#EXTINF:7")
+        .replaced("eng/index.m3u8", "#EXTINF:5.994667", "#EXTINF:6")
+        .replaced("eng/index.m3u8", "#EXTINF:0.021333", "#EXTINF:1");
+    whole.ingest().expect("20 s of sound and 18 s of pictures, in whole seconds");
+    let cut = good.replaced("144p/index.m3u8", "#EXTINF:6.000000,\n3.m4s", "#EXTINF:3.2,\n3.m4s");
+    cut.ingest().expect("a last segment that is half a target duration off");
+    let cut = good.replaced("144p/index.m3u8", "#EXTINF:6.000000,\n3.m4s", "#EXTINF:2.9,\n3.m4s");
+    let error = cut.refused();
+    assert!(error.contains("144p/index.m3u8 lasts 14.900 s"), "{error}");
 }
 
 #[test]

@@ -8,6 +8,12 @@ mod drive;
 use std::fs;
 use std::path::Path;
 
+use packager::index::Head;
+use packager::index::head::Storage;
+use packager::media::segmenter;
+use packager::segment::fmp4;
+use packager::segment::gather::Stored;
+
 fn fixture(name: &str) -> Vec<u8> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/media/small").join(name);
     fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
@@ -75,6 +81,20 @@ fn an_index_may_hold_anything() {
             drive::job(&[path.as_slice(), &bad].concat());
         }
     }
+}
+
+/// Found by fuzzing: an index that says its pictures lie in the index itself, where none are.
+#[test]
+fn a_segment_that_has_not_the_length_it_should_have_is_refused() {
+    let good = drive::ingest(&[&fixture("h264_aac.mp4")]).expect("the fixture is ingested");
+    let head = Head::read(&good.index[..good.head_bytes as usize], good.index.len() as u64).expect("its head");
+    let mut track = head.tracks[0].clone();
+    track.storage = Storage::Index;
+    let segment = &segmenter::ladder(&head, 6)[0][0];
+    let blocks = track.blocks(segment.fragments.clone());
+    let blocks = &good.index[blocks.start as usize..blocks.end as usize];
+    let error = fmp4::write(Stored { track: &track, blocks, sources: &[] }, None, segment).unwrap_err();
+    assert!(error.to_string().contains("were counted"), "{error}");
 }
 
 #[test]

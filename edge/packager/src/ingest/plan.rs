@@ -66,24 +66,15 @@ pub struct Plan {
 /// # Errors
 /// `Unsupported` when nothing is left to play or a track is encrypted, `BadSource` when the ladder cannot be cut.
 pub fn make(files: &[SourceFile], media: Vec<(usize, SourceTrack)>, warnings: &mut Vec<String>) -> Result<Plan> {
-    let mut tracks = present(files, media, Origin::First, warnings)?;
+    let mut tracks = present(files, media, warnings)?;
     let (seconds, times) = cutting::cut(&mut tracks, files, warnings)?;
     let cuts = seconds.into_iter().map(|second| head::Cut { second, ..head::Cut::default() });
     Plan { tracks, cuts: cuts.collect(), times }.finish(files)
 }
 
-/// What presentation time 0 is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Origin {
-    /// The first picture or sound of any track.
-    First,
-    /// The first picture, when sound begins less than [`LEAD`] before it: transport streams have no other way to say that
-    /// this much of it only primes the decoder, and some players find nothing at time 0 that a picture does not begin at.
-    Pictures,
-}
-
-/// The most sound that counts as priming, in nanoseconds: two frames of AAC at 44.1 kHz, and a little.
-const LEAD: i64 = 50_000_000;
+/// The most sound before the first picture that counts as priming, in nanoseconds: what encoders leave there that write no
+/// edit list, because pictures wait for those that are decoded before them. Two pictures at 25 a second, and a little.
+const LEAD: i64 = 100_000_000;
 
 /// The tracks that can be played, in their places on the timeline, not cut yet.
 ///
@@ -92,7 +83,6 @@ const LEAD: i64 = 50_000_000;
 pub fn present(
     files: &[SourceFile],
     media: Vec<(usize, SourceTrack)>,
-    origin: Origin,
     warnings: &mut Vec<String>,
 ) -> Result<Vec<Track>> {
     let mut tracks = Vec::new();
@@ -126,7 +116,7 @@ pub fn present(
         return Err(Error::limit(format!("{} tracks are more than {}", tracks.len(), limits::MAX_TRACKS)));
     }
     check_delays(&mut tracks, files, warnings);
-    set_times(&mut tracks, origin);
+    set_times(&mut tracks);
     text_track::place(&mut tracks, files, warnings);
     name(&mut tracks);
     if let Some(long) = tracks.iter().find(|t| t.end / u64::from(t.media.timescale) > limits::MAX_DURATION_SECONDS) {
@@ -357,13 +347,14 @@ fn check_delays(tracks: &mut [Track], files: &[SourceFile], warnings: &mut Vec<S
     }
 }
 
-/// Puts the asset's presentation time 0 where the first track of sound or picture starts, and those tracks in their places
-/// after it.
-fn set_times(tracks: &mut [Track], origin: Origin) {
+/// Puts the asset's presentation time 0 where the first track of sound or picture starts, or where the pictures start when
+/// sound begins less than [`LEAD`] before them, and those tracks in their places after it. Some players find nothing at time 0
+/// that a picture does not begin at, and others take the first segment for as long as its pictures, which leaves a hole.
+fn set_times(tracks: &mut [Track]) {
     let first =
         |of: &dyn Fn(&&Track) -> bool| tracks.iter().filter(of).map(Track::first_presented).min_by(|a, b| a.order(*b));
     let Some(earliest) = first(&|t| !t.is_text()) else { return };
-    let pictures = first(&|t| t.is_video()).filter(|_| origin == Origin::Pictures);
+    let pictures = first(&|t| t.is_video());
     let near = pictures.filter(|p| p.nanoseconds().saturating_sub(earliest.nanoseconds()) < LEAD);
     let origin = near.unwrap_or(earliest);
     for track in tracks.iter_mut().filter(|t| !t.is_text()) {

@@ -77,7 +77,7 @@ impl Media {
         let mut playlist = Self { path: path.to_owned(), ..Self::default() };
         let mut pending = Pending::default();
         let mut map: Option<usize> = None;
-        let (mut ended, mut vod) = (false, false);
+        let mut ended = false;
         for line in &lines {
             let Some((name, value)) = line.tag() else {
                 playlist.segment(line, core::mem::take(&mut pending), map)?;
@@ -93,7 +93,6 @@ impl Media {
                 "EXT-X-MAP" => map = Some(playlist.map(line, value)?),
                 "EXT-X-TARGETDURATION" => playlist.target_duration = value.parse().unwrap_or(0),
                 "EXT-X-ENDLIST" => ended = true,
-                "EXT-X-PLAYLIST-TYPE" => vod = value == "VOD",
                 "EXT-X-I-FRAMES-ONLY" => {
                     return Err(line.unsupported("a playlist of I-frames cannot stand for a rendition"));
                 }
@@ -109,11 +108,10 @@ impl Media {
         if playlist.segments.is_empty() {
             return Err(Error::bad_source(format!("{path}: the playlist has no segments")));
         }
-        if !ended && vod {
-            playlist.warnings.push(format!("{path}: EXT-X-ENDLIST is missing; its type VOD says that it is complete"));
-        } else if !ended {
+        if !ended {
+            // Whatever its type says: a playlist of type VOD without it was cut off when it was written or copied.
             return Err(Error::unsupported(format!(
-                "{path}: a live playlist, as it has no EXT-X-ENDLIST; an asset needs a finished one"
+                "{path}: a live playlist, or one that was cut off, as it has no EXT-X-ENDLIST; an asset needs a finished one"
             )));
         }
         Ok(playlist)
@@ -122,6 +120,11 @@ impl Media {
     /// The sum of the segments' durations in microseconds.
     pub fn duration(&self) -> u64 {
         self.segments.iter().fold(0, |sum, s| sum.saturating_add(s.duration))
+    }
+
+    /// Whether the segments' durations are whole seconds, as up to version 2.
+    pub fn whole_seconds(&self) -> bool {
+        self.segments.iter().all(|s| s.duration % 1_000_000 == 0)
     }
 
     fn segment(&mut self, line: &Line<'_>, pending: Pending<'_>, map: Option<usize>) -> Result<()> {

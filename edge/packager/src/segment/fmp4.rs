@@ -268,12 +268,16 @@ pub fn write(source: &Source<'_>, segment: &Segment) -> Result<Vec<Part>> {
             return Err(Error::limit(format!("the segment lies in more than {} pieces", limits::MAX_SEGMENT_EXTENTS)));
         }
     }
-    if !made {
-        return Ok(parts);
+    if made {
+        let program = cipher.map_or(Program::Plain, Program::Protected);
+        let recipe = Recipe { streams: vec![gathered.stream(carriage)], program, sections, bytes: at };
+        parts = vec![Part::Made { range: 0..recipe.bytes, recipe: Arc::new(recipe) }];
     }
-    let program = cipher.map_or(Program::Plain, Program::Protected);
-    let recipe = Recipe { streams: vec![gathered.stream(carriage)], program, sections, bytes: at };
-    Ok(vec![Part::Made { range: 0..recipe.bytes, recipe: Arc::new(recipe) }])
+    let length = parts.iter().map(Part::len).fold(0, u64::saturating_add);
+    if length != wanted {
+        return Err(Error::bad_source(format!("index: the segment has {length} bytes where {wanted} were counted")));
+    }
+    Ok(parts)
 }
 
 /// The fragments as they are stored.

@@ -17,7 +17,7 @@ use crate::index::block::Object;
 use crate::index::head::{self, Storage};
 use crate::ingest::assemble::{self, Contents, Details};
 use crate::ingest::cutting;
-use crate::ingest::plan::{self, Origin, Plan, Track};
+use crate::ingest::plan::{self, Plan, Track};
 use crate::ingest::scan::Scanned;
 use crate::ingest::subtitles::Subtitles;
 use crate::ingest::texts::{Text, TextReader};
@@ -98,9 +98,7 @@ pub fn finish(multivariant: &Multivariant, wanted: &[Wanted], mut renditions: Ve
         .iter()
         .map(|r| SourceFile { path: r.media.path.clone(), bytes: 0, description: Description::default() })
         .collect();
-    let streams = rests.iter().any(|r| r.transport.is_some());
-    let origin = if streams { Origin::Pictures } else { Origin::First };
-    let tracks = plan::present(&files, media, origin, &mut warnings).map_err(|error| explain(error, &warnings))?;
+    let tracks = plan::present(&files, media, &mut warnings).map_err(|error| explain(error, &warnings))?;
     let mut rests: Vec<Rest> = tracks
         .iter()
         .map(|track| {

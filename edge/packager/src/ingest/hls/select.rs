@@ -73,8 +73,9 @@ pub fn warnings(multivariant: &Multivariant) -> Vec<String> {
         .collect()
 }
 
-/// Renditions of one title last equally long: the longest may pass the shortest by one target duration, at least a second.
-/// Subtitles may end whenever they like.
+/// Renditions of one title last equally long: the longest may pass the shortest by half a target duration, or by a second.
+/// Where a playlist counts whole seconds, it may pass it by less than a whole one: then every segment is rounded, and those of
+/// sound elsewhere than those of pictures. Either way a missing segment is noticed. Subtitles may end whenever they like.
 ///
 /// # Errors
 /// `BadSource` with both playlists and durations; `Limit` with too many segments.
@@ -91,8 +92,10 @@ pub fn check(multivariant: &Multivariant, wanted: &[Wanted], media: &[Media]) ->
     let shortest = lasting().min_by_key(|m| m.duration());
     let longest = lasting().max_by_key(|m| m.duration());
     let (Some(shortest), Some(longest)) = (shortest, longest) else { return Ok(()) };
-    let allowed = lasting().map(|m| m.target_duration).max().unwrap_or(0).max(1).saturating_mul(1_000_000);
-    if longest.duration() - shortest.duration() > allowed {
+    let target = lasting().map(|m| m.target_duration).max().unwrap_or(0).saturating_mul(1_000_000);
+    let allowed =
+        if shortest.whole_seconds() || longest.whole_seconds() { target.saturating_sub(1) } else { target / 2 };
+    if longest.duration() - shortest.duration() > allowed.max(1_000_000) {
         let seconds = |m: &Media| m.duration() as f64 / 1e6;
         return Err(Error::bad_source(format!(
             "{}: the renditions disagree in their duration: {} lasts {:.3} s, {} lasts {:.3} s",

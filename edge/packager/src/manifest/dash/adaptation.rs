@@ -4,7 +4,7 @@ use std::io;
 
 use quick_xml::events::BytesText;
 
-use super::{Period, Xml, template};
+use super::{Period, Xml, described, template};
 use crate::index::Track;
 use crate::index::head::{Audio, Text, Video, VideoRange};
 use crate::media::delivery::Delivery;
@@ -53,6 +53,8 @@ fn frame_rate((rate, scale): (u32, u32)) -> String {
 }
 
 pub(super) fn video(xml: &mut Xml, place: &Place<'_>, set: &[Item<'_, Video>], id: usize) -> io::Result<()> {
+    let described: Vec<_> = set.iter().map(|v| described::video(v, place.period)).collect();
+    let set: Vec<_> = set.iter().zip(&described).map(|(v, own)| Item { media: &own.media, ..*v }).collect();
     let Some(first) = set.first() else { return Ok(()) };
     let (width, height) = first.shown();
     let mut attributes = vec![
@@ -79,17 +81,17 @@ pub(super) fn video(xml: &mut Xml, place: &Place<'_>, set: &[Item<'_, Video>], i
         }
         place.events(xml, true)?;
         label(xml, first.track)?;
-        write_captions(xml, set)?;
+        write_captions(xml, &set)?;
         write_role(xml, first.track)?;
         let shared = set.iter().all(|v| place.same(v, first));
         if shared {
             place.template(xml, first)?;
         }
-        for video in set {
+        for (video, own) in set.iter().zip(&described) {
             let attributes = [
                 ("id", video.track.name.to_string()),
                 ("bandwidth", video.rendition.peak_bandwidth.max(1).to_string()),
-                ("codecs", video.track.codec.clone()),
+                ("codecs", own.codecs.clone()),
                 ("width", video.media.width.to_string()),
                 ("height", video.media.height.to_string()),
                 ("frameRate", frame_rate(video.media.frame_rate)),
@@ -153,16 +155,17 @@ pub(super) fn audio(xml: &mut Xml, place: &Place<'_>, set: &[Item<'_, Audio>], i
             place.template(xml, first)?;
         }
         for audio in set {
+            let own = described::audio(audio, place.period);
             let attributes = [
                 ("id", audio.track.name.to_string()),
                 ("bandwidth", audio.rendition.peak_bandwidth.max(1).to_string()),
-                ("codecs", audio.track.codec.clone()),
-                ("audioSamplingRate", audio.media.sample_rate.to_string()),
+                ("codecs", own.codecs),
+                ("audioSamplingRate", own.media.sample_rate.to_string()),
             ];
             let element =
                 xml.create_element("Representation").with_attributes(attributes.iter().map(|(k, v)| (*k, v.as_str())));
             element.write_inner_content(|xml| {
-                channels(xml, audio.media)?;
+                channels(xml, &own.media)?;
                 if shared { Ok(()) } else { place.template(xml, audio) }
             })?;
         }

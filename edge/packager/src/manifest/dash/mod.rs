@@ -1,6 +1,7 @@
 //! DASH media presentation descriptions (ISO/IEC 23009-1, DASH-IF IOP).
 
 mod adaptation;
+mod described;
 mod template;
 
 use core::ops::Range;
