@@ -5,6 +5,7 @@
 //! us. Nothing here prints a key: types that hold one have neither `Debug` nor `Display`.
 
 pub mod contract;
+pub mod cpix;
 pub mod kid;
 pub mod limits;
 pub mod scheme;
@@ -13,3 +14,7 @@ pub mod system;
 
 #[cfg(feature = "client")]
 pub mod acquire;
+#[cfg(feature = "client")]
+pub mod encrypted;
+#[cfg(feature = "client")]
+pub mod speke;

@@ -38,3 +38,20 @@ pub const MAX_ATTRIBUTES: usize = 32;
 pub const MAX_NAMESPACES: usize = 64;
 /// Characters of a name from a document in an error.
 pub const MAX_SHOWN_NAME_CHARACTERS: usize = 64;
+/// Systems for one key in a document.
+pub const MAX_SYSTEMS: usize = 10;
+
+/// Name of a token in a provider URL.
+pub const MAX_TOKEN_NAME_BYTES: usize = 64;
+/// Attempts of one exchange.
+pub const ATTEMPTS: u32 = 3;
+/// Pause before the second attempt.
+pub const PAUSE: Duration = Duration::from_millis(500);
+/// The longest pause.
+pub const MAX_PAUSE: Duration = Duration::from_secs(10);
+/// Of an answer that is an error, what is read.
+pub const MAX_SHOWN_ANSWER_BYTES: usize = 64 << 10;
+/// Of an answer that is an error, what is shown.
+pub const MAX_SHOWN_ANSWER_CHARACTERS: usize = 200;
+/// Runs of letters and digits that could be a part of a key: 16 bytes are 22 characters of base64.
+pub const MIN_HIDDEN_CHARACTERS: usize = 16;

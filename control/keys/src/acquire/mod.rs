@@ -1,16 +1,40 @@
 //! Keys for a title: what is asked for, of whom, and what came back.
 
+mod answer;
+mod ask;
+mod error;
 mod fields;
 mod server;
 
+pub use error::{Error, RequestError, Result};
 pub use fields::{FieldError, KeyServerFields};
-pub use server::{BasicAuth, KeyEncryption, KeyServer};
+pub use server::{BasicAuth, KeyEncryption, KeyServer, Shown};
 
 use crate::contract::KeyUse;
+use crate::cpix::Document;
+use crate::encrypted::Recipient;
 use crate::kid::Kid;
 use crate::scheme::Scheme;
 use crate::secret::ContentKeyBytes;
+use crate::speke::{Client, Exchange};
 use crate::system::System;
+
+/// Asks a key server for the keys of a title. Every key of the contract is there and checked against the request, or there is
+/// an error. It takes at most [`Settings`](crate::speke::Settings)' attempts and their time.
+///
+/// # Errors
+/// When the request or the server's configuration is wrong, the server does not answer, or its answer is not what was asked
+/// for. No error holds a key or another secret.
+pub async fn acquire(client: &Client, server: &KeyServer, request: &Request) -> Result<Acquired> {
+    let endpoint = server.endpoint()?;
+    let encryption = server.encryption.as_ref();
+    let recipient = encryption.map(|own| Recipient::new(&own.certificate, &own.private_key)).transpose()?;
+    let asked = ask::Asked::new(server, request)?;
+    let document = asked.document(request, recipient.as_ref())?;
+    let exchange = Exchange { endpoint: &endpoint, version: server.version, document: &document };
+    let body = client.exchange(exchange).await?;
+    answer::acquired(&Document::read(&body)?, &asked, recipient.as_ref())
+}
 
 /// What is asked for.
 #[derive(Clone, Debug)]

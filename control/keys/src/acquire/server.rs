@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use serde::Serialize;
+
 use crate::contract::Contract;
 use crate::secret::Secret;
+use crate::speke::{Endpoint, UrlError};
 use crate::system::Version;
 
 /// A key server. It is made from [`KeyServerFields`](super::KeyServerFields), which check it. It holds secrets, also in its
@@ -41,4 +44,47 @@ pub struct KeyEncryption {
     pub certificate: String,
     /// The private key, PKCS#8 in PEM.
     pub private_key: Secret,
+}
+
+impl KeyServer {
+    /// Where requests go.
+    ///
+    /// # Errors
+    /// When the URL cannot be used; one that came from [`KeyServerFields`](super::KeyServerFields) can.
+    pub fn endpoint(&self) -> Result<Endpoint, UrlError> {
+        let basic = self.basic.as_ref().map(|basic| (basic.user.as_str(), &basic.password));
+        Endpoint::new(self.url.reveal(), &self.tokens, basic)
+    }
+
+    /// What may be shown of it in an answer of the REST interface.
+    pub fn shown(&self) -> Shown {
+        Shown {
+            url: self.endpoint().map(|endpoint| endpoint.shown().to_owned()).unwrap_or_default(),
+            version: self.version,
+            contract: self.contract,
+            tokens: self.tokens.keys().cloned().collect(),
+            user: self.basic.as_ref().map(|basic| basic.user.clone()),
+            certificate: self.encryption.as_ref().map(|encryption| encryption.certificate.clone()),
+        }
+    }
+}
+
+/// A key server without its secrets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Shown {
+    /// The URL without user, password, values of tokens and of query parameters, and headers.
+    pub url: String,
+    /// The protocol.
+    pub version: Version,
+    /// Which keys a title has.
+    pub contract: Contract,
+    /// Names of tokens.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tokens: Vec<String>,
+    /// User of Basic authentication.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// The certificate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<String>,
 }
