@@ -93,7 +93,9 @@ fn a_segment_that_has_not_the_length_it_should_have_is_refused() {
     let segment = &segmenter::ladder(&head, 6)[0][0];
     let blocks = track.blocks(segment.fragments.clone());
     let blocks = &good.index[blocks.start as usize..blocks.end as usize];
-    let error = fmp4::write(Stored { track: &track, blocks, sources: &[] }, None, segment).unwrap_err();
+    let own = Stored { track: &track, blocks, sources: &[] };
+    let source = fmp4::Source { track: own, events: None, protection: None, salt: "" };
+    let error = fmp4::write(&source, segment).unwrap_err();
     assert!(error.to_string().contains("were counted"), "{error}");
 }
 
