@@ -4,7 +4,7 @@
 use zeroize::Zeroize;
 
 use super::cipher::Keystream;
-use super::{BLOCK_BYTES, Block, Key, LANES, sum};
+use super::{BLOCK_BYTES, Block, Key, LANES};
 
 /// Bytes of keystream that are made at once.
 const BATCH_BYTES: usize = LANES * BLOCK_BYTES;
@@ -50,12 +50,11 @@ impl Ctr {
         } else {
             rest
         };
-        let (batches, rest) = rest.as_chunks_mut::<BATCH_BYTES>();
+        let whole = rest.len() / BATCH_BYTES * BATCH_BYTES;
+        let (batches, rest) = rest.split_at_mut(whole);
+        let (batches, _) = batches.as_chunks_mut::<BLOCK_BYTES>().0.as_chunks_mut::<LANES>();
         for batch in batches {
-            let (blocks, _) = batch.as_chunks_mut::<BLOCK_BYTES>();
-            for (block, mask) in blocks.iter_mut().zip(keystream.eight(self.next)) {
-                *block = sum(*block, mask);
-            }
+            keystream.add(self.next, batch);
             self.next = self.next.wrapping_add(LANES as u64);
         }
         if !rest.is_empty() {
@@ -66,7 +65,8 @@ impl Ctr {
 
     /// Makes the next batch, after the last was used up.
     fn refill(&mut self, keystream: &mut Keystream<'_>) {
-        self.batch = keystream.eight(self.next);
+        self.batch = [[0; BLOCK_BYTES]; LANES];
+        keystream.add(self.next, &mut self.batch);
         self.next = self.next.wrapping_add(LANES as u64);
         self.used -= BATCH_BYTES;
     }
