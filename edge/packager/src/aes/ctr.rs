@@ -1,8 +1,6 @@
 //! Counter mode as ISO/IEC 23001-7 uses it (`cenc`, clause 9.1): the upper half of the counter block stays, the lower
 //! half counts blocks as a big-endian number of 64 bits that wraps to zero without a carry into the upper half.
 
-use zeroize::Zeroize;
-
 use super::cipher::Keystream;
 use super::{BLOCK_BYTES, Block, Key, LANES};
 
@@ -78,11 +76,5 @@ impl Ctr {
         now.iter_mut().zip(left).for_each(|(byte, mask)| *byte ^= mask);
         self.used += now.len();
         later
-    }
-}
-
-impl Drop for Ctr {
-    fn drop(&mut self) {
-        self.batch.zeroize();
     }
 }

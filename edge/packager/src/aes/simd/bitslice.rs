@@ -141,29 +141,30 @@ impl RoundKeys {
         Self { keys, masks: core::hint::black_box(masks), first: core::hint::black_box(first) }
     }
 
-    /// One round that is not the last, 1 to 9.
+    /// From the state after one round, 0 to 8, without its key, to the state after the next without its key. The key
+    /// comes first, so that no register holds it for the length of a round.
     #[inline(always)]
-    pub fn round<V: Vector>(&self, x: Planes<V>, round: usize) -> Planes<V> {
-        add(mix_columns(sub_bytes(x), &self.masks[(round + PENDING) % 4]), &self.keys[round])
+    pub fn next<V: Vector>(&self, x: Planes<V>, round: usize) -> Planes<V> {
+        mix_columns(sub_bytes(add(x, &self.keys[round])), &self.masks[(round + 1 + PENDING) % 4])
     }
 
-    /// Rounds 3 to 10 and back to blocks.
+    /// Eight blocks from the state after round 2 without its key.
     #[inline(always)]
-    pub fn rounds_from_third<V: Vector>(&self, mut x: Planes<V>) -> [V; LANES] {
-        for round in 3..ROUNDS {
-            x = self.round(x, round);
+    pub fn finish<V: Vector>(&self, mut x: Planes<V>) -> [V; LANES] {
+        for round in 2..ROUNDS - 1 {
+            x = self.next(x, round);
         }
-        transpose(add(sub_bytes(x), &self.keys[ROUNDS]))
+        transpose(add(sub_bytes(add(x, &self.keys[ROUNDS - 1])), &self.keys[ROUNDS]))
     }
 
     /// Encrypts eight blocks.
     #[inline]
     pub fn encrypt<V: Vector>(&self, blocks: &mut [Block; LANES]) {
         let first = V::load(&self.first);
-        let mut x = add(transpose(blocks.map(|block| V::load(&block).pick(first))), &self.keys[0]);
-        for round in 1..3 {
-            x = self.round(x, round);
+        let mut x = transpose(blocks.map(|block| V::load(&block).pick(first)));
+        for round in 0..2 {
+            x = self.next(x, round);
         }
-        *blocks = self.rounds_from_third(x).map(V::store);
+        *blocks = self.finish(x).map(V::store);
     }
 }

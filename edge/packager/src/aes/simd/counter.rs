@@ -95,7 +95,7 @@ pub struct Keystream<'k, V> {
     column: &'k Column,
     iv: [u8; 8],
     /// The counter without its lowest byte, and what was made for it: the column and the rest of the state, the latter
-    /// after the second round.
+    /// after the second round without its key.
     upper: Option<u64>,
     start: Planes<V>,
     rest: Planes<V>,
@@ -123,7 +123,7 @@ impl<'k, V: Vector> Keystream<'k, V> {
         let (once, twice) = (V::load(&spread.once), V::load(&spread.twice));
         let state =
             core::array::from_fn(|bit| self.rest[bit].xor(self.once[bit].pick(once)).xor(self.twice[bit].pick(twice)));
-        self.keys.rounds_from_third(state)
+        self.keys.finish(state)
     }
 
     fn next_chunk(&mut self, first: u64) {
@@ -140,14 +140,14 @@ impl<'k, V: Vector> Keystream<'k, V> {
         let [a, b, c, d, e, f, g, h] = self.iv;
         let [i, j, k, l, m, n, o, _] = first.to_be_bytes();
         let block = V::load(&[a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, 0]).pick(V::load(&self.keys.first));
-        let state = self.keys.round(add(transpose([block; LANES]), &self.keys.keys[0]), 1);
+        let state = add(self.keys.next(transpose([block; LANES]), 0), &self.keys.keys[1]);
         let gather = V::load(&self.column.gather);
         self.start = state.map(|plane| plane.pick(gather));
         let mut others = [0xff; 16];
         COLUMN.iter().for_each(|at| others[*at] = 0);
         let others = V::load(&others);
         let rest = sub_bytes(state).map(|plane| plane.and(others));
-        self.rest = add(mix_columns(rest, &self.keys.masks[0]), &self.keys.keys[2]);
+        self.rest = mix_columns(rest, &self.keys.masks[0]);
         self.upper = Some(first >> 8);
     }
 }
