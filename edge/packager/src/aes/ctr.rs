@@ -1,10 +1,8 @@
 //! Counter mode as ISO/IEC 23001-7 uses it (`cenc`, clause 9.1): the upper half of the counter block stays, the lower
 //! half counts blocks as a big-endian number of 64 bits that wraps to zero without a carry into the upper half.
 
-use zeroize::Zeroize;
-
 use super::cipher::Keystream;
-use super::{BLOCK_BYTES, Block, Key, LANES, sum};
+use super::{BLOCK_BYTES, Block, Key, LANES};
 
 /// Bytes of keystream that are made at once.
 const BATCH_BYTES: usize = LANES * BLOCK_BYTES;
@@ -50,12 +48,11 @@ impl Ctr {
         } else {
             rest
         };
-        let (batches, rest) = rest.as_chunks_mut::<BATCH_BYTES>();
+        let whole = rest.len() / BATCH_BYTES * BATCH_BYTES;
+        let (batches, rest) = rest.split_at_mut(whole);
+        let (batches, _) = batches.as_chunks_mut::<BLOCK_BYTES>().0.as_chunks_mut::<LANES>();
         for batch in batches {
-            let (blocks, _) = batch.as_chunks_mut::<BLOCK_BYTES>();
-            for (block, mask) in blocks.iter_mut().zip(keystream.eight(self.next)) {
-                *block = sum(*block, mask);
-            }
+            keystream.add(self.next, batch);
             self.next = self.next.wrapping_add(LANES as u64);
         }
         if !rest.is_empty() {
@@ -66,7 +63,8 @@ impl Ctr {
 
     /// Makes the next batch, after the last was used up.
     fn refill(&mut self, keystream: &mut Keystream<'_>) {
-        self.batch = keystream.eight(self.next);
+        self.batch = [[0; BLOCK_BYTES]; LANES];
+        keystream.add(self.next, &mut self.batch);
         self.next = self.next.wrapping_add(LANES as u64);
         self.used -= BATCH_BYTES;
     }
@@ -78,11 +76,5 @@ impl Ctr {
         now.iter_mut().zip(left).for_each(|(byte, mask)| *byte ^= mask);
         self.used += now.len();
         later
-    }
-}
-
-impl Drop for Ctr {
-    fn drop(&mut self) {
-        self.batch.zeroize();
     }
 }

@@ -7,13 +7,21 @@
 mod cbc;
 mod chains;
 mod ctr;
+#[cfg(any(test, not(all(target_arch = "wasm32", target_feature = "simd128"))))]
 mod portable;
+#[cfg(any(test, all(target_arch = "wasm32", target_feature = "simd128")))]
+mod simd;
 
 pub use cbc::{Cbc, padded_bytes};
 pub use chains::{Pattern, cbc_chains};
 pub use ctr::Ctr;
 
+#[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
 use portable as cipher;
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+use simd as cipher;
+
+use cipher::sum;
 
 /// Bytes of a block.
 pub const BLOCK_BYTES: usize = 16;
@@ -36,10 +44,4 @@ impl Key {
     pub fn encrypt_block(&self, block: &mut [u8; BLOCK_BYTES]) {
         self.0.encrypt_block(block);
     }
-}
-
-/// The sum (exclusive or) of two blocks.
-#[inline(always)]
-fn sum(a: Block, b: Block) -> Block {
-    (u128::from_ne_bytes(a) ^ u128::from_ne_bytes(b)).to_ne_bytes()
 }

@@ -3,7 +3,7 @@
 use ::aes::Aes128Enc;
 use ::aes::cipher::{Array, BlockCipherEncrypt, KeyInit};
 
-use super::{Block, LANES, sum};
+use super::{Block, LANES};
 
 /// The round keys. Cleared by the crate when dropped.
 pub struct Schedule(Aes128Enc);
@@ -49,15 +49,21 @@ pub struct Keystream<'k> {
 }
 
 impl Keystream<'_> {
-    /// The encrypted counter blocks `first .. first + 8`; `first` is a multiple of 8, so no counter wraps between them.
+    /// Adds the encrypted counter blocks `first .. first + 8`; `first` is a multiple of 8, so no counter wraps between them.
     #[inline]
-    pub fn eight(&mut self, first: u64) -> [Block; LANES] {
+    pub fn add(&mut self, first: u64, blocks: &mut [Block; LANES]) {
         let [a, b, c, d, e, f, g, h] = self.iv;
-        let mut blocks = core::array::from_fn(|lane| {
+        let mut masks = core::array::from_fn(|lane| {
             let [i, j, k, l, m, n, o, p] = (first | lane as u64).to_be_bytes();
             [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p]
         });
-        self.schedule.encrypt_lanes(&mut blocks, LANES);
-        blocks
+        self.schedule.encrypt_lanes(&mut masks, LANES);
+        blocks.iter_mut().zip(masks).for_each(|(block, mask)| *block = sum(*block, mask));
     }
+}
+
+/// The sum (exclusive or) of two blocks.
+#[inline(always)]
+pub fn sum(a: Block, b: Block) -> Block {
+    (u128::from_ne_bytes(a) ^ u128::from_ne_bytes(b)).to_ne_bytes()
 }
