@@ -1,4 +1,4 @@
-//! Subtitles that are tracks of MP4 files come out of every output that can carry them, with their cues at their times. The
+//! Captions in the pictures are signalled in every manifest. Subtitles that are tracks of MP4 files come out of every output that can carry them, with their cues at their times. The
 //! expected cues are those of the text files that the tracks were made from.
 
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use e2e::mpd::Mpd;
 use e2e::playlist::{self, Multivariant};
 use e2e::title::Title;
 use e2e::vtt::{self, Cue};
-use e2e::{Control, media};
+use e2e::{Control, media, source};
 use m3u8_rs::AlternativeMediaType;
 
 const GROUP: &str = "texts";
@@ -140,4 +140,26 @@ fn check_dash(control: &Control, case: &Case, url: &str, place: &str) {
     assert_eq!(texts[0].attributes.get("codecs").map(String::as_str), Some(case.codec), "{place}: {}", mpd.text);
     let urls: Vec<String> = texts[0].segments.iter().map(|(url, ..)| url.clone()).collect();
     check_samples(control, case, &urls, place);
+}
+
+#[test]
+fn captions_are_signalled_in_every_manifest() {
+    let control = Control::start();
+    control.group_of_everything(GROUP, 4);
+    let sources = source::all();
+    let asset = sources.iter().find(|one| one.name == "hls_ts_cea608").expect("a source").playable(&control, GROUP);
+    for output in &OUTPUTS {
+        let url = control.playback_of(&asset, output.name);
+        if output.package_type == "DASH" {
+            let text = Mpd::fetch(&control.client, &url).text;
+            assert!(text.contains("urn:scte:dash:cc:cea-608:2015\" value=\"CC1"), "{text}");
+            continue;
+        }
+        let list = Multivariant::fetch(&control.client, &url);
+        let captions =
+            list.parsed.alternatives.iter().filter(|one| one.media_type == AlternativeMediaType::ClosedCaptions);
+        let captions: Vec<_> = captions.collect();
+        assert_eq!(captions.len(), 1, "{}: {}", output.name, list.text);
+        assert!(list.text.contains("INSTREAM-ID=\"CC1\"") && !list.text.contains("CAPTIONS=NONE"), "{}", list.text);
+    }
 }
