@@ -163,6 +163,7 @@ pub fn all() -> Vec<Source> {
         Source { frame: 1152.0 / 48_000.0, ..Source::hls("hls_ts_mp3", "codecs/mp3", small.clone()) },
         // ffmpeg does not take AAC frames out of LATM; the samples must be the same.
         Source { sound: Sound::Samples, ..Source::hls("hls_ts_latm", "codecs/latm", small.clone()) },
+        Source::hls("hls_ts_cea608", "codecs/cea608", small.clone()),
         Source::hls("hls_ts_id3", "id3", small),
     ]);
     sources

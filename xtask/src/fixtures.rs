@@ -15,6 +15,7 @@ use crate::checks;
 use crate::process::{self, Steps};
 use crate::tools::{self, root};
 
+mod captions;
 mod hls;
 mod id3;
 mod text;

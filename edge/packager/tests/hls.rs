@@ -257,6 +257,20 @@ fn an_operators_discontinuity_begins_a_period() {
     }
 }
 
+#[test]
+fn captions_in_pictures_are_in_the_index() {
+    let channels = |path: &str| {
+        let head = head_of(&ingest(&fixtures(), path).unwrap());
+        let found = head.tracks.iter().find_map(|t| match &t.media {
+            Media::Video(video) => Some((video.cea608.clone(), video.cea708.clone())),
+            _ => None,
+        });
+        found.expect("pictures")
+    };
+    assert_eq!(channels("codecs/cea608/main.m3u8"), (vec![1], vec![]));
+    assert_eq!(channels("codecs/latm/main.m3u8"), (vec![], vec![]));
+}
+
 /// Tags of timed metadata, with their times in ticks of 90 kHz.
 #[test]
 fn timed_metadata_is_in_the_index() {
