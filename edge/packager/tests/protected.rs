@@ -266,7 +266,7 @@ fn one_key_changes_nothing_else() {
                     .any(|p| l.contains(p))
             });
             // What is encrypted is a little larger.
-            kept.map(|l| without_numbers(l)).collect::<Vec<_>>().join("\n")
+            kept.map(without_numbers).collect::<Vec<_>>().join("\n")
         };
         assert_eq!(plain(&documents), plain(&clear));
     }
