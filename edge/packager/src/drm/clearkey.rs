@@ -15,6 +15,10 @@
 //! So both lines are there. With cbcs hls.js would take the "identity" line and then refuse to decrypt CMAF with it, so
 //! METHOD=NONE stands between the two. For a player that keeps to RFC 8216bis the first line then ends before any segment;
 //! Shaka Player collects the lines of a segment and passes over METHOD=NONE. With cenc hls.js ignores the "identity" line.
+//! Where keys change within a playlist, Shaka Player takes every key for that of the init segment; hls.js does not.
+//!
+//! Chromium was seen to play all of this, cbcs and cenc, with hls.js 1.7.4, Shaka Player 5.2.12 and (DASH) dash.js 5.2.1.
+//! There is no EXT-X-SESSION-KEY for the "identity" line: without an init segment Shaka Player takes key id 0.
 
 use super::line::Line;
 use super::pssh::{COMMON_SYSTEM, Pssh};

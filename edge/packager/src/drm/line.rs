@@ -73,8 +73,8 @@ impl Line {
     /// `BadSource` when it is not a number of 128 bits in hexadecimal digits.
     pub fn iv(&self) -> Result<Option<Iv>> {
         let Some(text) = self.get("IV") else { return Ok(None) };
-        let digits =
-            text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")).filter(|d| (1..=32).contains(&d.len()));
+        let is_number = |d: &&str| (1..=32).contains(&d.len()) && d.bytes().all(|b| b.is_ascii_hexdigit());
+        let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")).filter(is_number);
         let value = digits.and_then(|digits| u128::from_str_radix(digits, 16).ok());
         let value = value.ok_or_else(|| Error::bad_source(format!("IV {text:?} is not a number of 128 bits")))?;
         Ok(Some(Iv(value.to_be_bytes())))

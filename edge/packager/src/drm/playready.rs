@@ -1,14 +1,13 @@
 //! PlayReady: the PlayReady Object (PRO) with its header, alone and as the data of a `pssh` box of version 0
 //! (PlayReady Header Specification; PlayReady Object Specification).
 
-use aes::Aes128;
-use aes::cipher::{BlockCipherEncrypt, KeyInit};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use quick_xml::escape::escape;
 
 use super::pssh::Pssh;
 use super::xml::{Token, Tokens};
+use crate::aes;
 use crate::config::{Kid, Scheme, System};
 use crate::error::{Error, Result};
 use crate::limits;
@@ -45,9 +44,8 @@ fn guid(kid: [u8; 16]) -> [u8; 16] {
 
 /// The first eight bytes of the GUID, encrypted with the content key: a client sees whether its key is the right one.
 fn checksum(kid: Kid, key: &ContentKey) -> [u8; 8] {
-    let mut block = guid(kid.0).into();
-    Aes128::new(key.reveal().into()).encrypt_block(&mut block);
-    let block: [u8; 16] = block.into();
+    let mut block = guid(kid.0);
+    aes::Key::new(key.reveal()).encrypt_block(&mut block);
     block.first_chunk().copied().unwrap_or_default()
 }
 
