@@ -127,6 +127,25 @@ fn weak_and_unpaired_certificates() {
     assert_eq!(Recipient::new(&file("recipient.crt"), &Secret::new("x")).err(), Some(encrypted::Error::PrivateKey));
 }
 
+/// Whatever of a document is in an error, it is no key.
+#[test]
+fn errors_show_no_key() {
+    let (hex, base64) = ("01010101010101010101010101010101", "AQEBAQEBAQEBAQEBAQEBAQ==");
+    for text in [
+        SEVERAL.replacen(base64, &format!("{base64}AA"), 1),
+        SEVERAL.replacen("AQEBAQEBAQEBAQEBAQEBAQ==</", "AQEBAQEBAQEBAQEBAQEBAQ==&b;</", 1),
+        SEVERAL.replacen("maxPixels", "a01010101010101010101010101010101", 1),
+        SEVERAL.replacen("maxPixels=\"589824\"", &format!("maxPixels=\"{hex}x\""), 1),
+        SEVERAL.replacen("<VideoFilter ", &format!("<b{hex}/><VideoFilter "), 1),
+        SEVERAL.replacen("playlist=\"master\"", &format!("playlist=\"{base64}\""), 1),
+        SEVERAL.replacen("11111111-0000", hex, 1),
+    ] {
+        let error = error(&text);
+        let shown = format!("{error} {error:?}");
+        assert!(!shown.contains(hex) && !shown.contains(base64), "{shown}");
+    }
+}
+
 /// Prefixes mean nothing: none, others, and the misspelt one of some senders.
 #[test]
 fn names_are_matched_by_namespace() {

@@ -219,9 +219,7 @@ async fn encrypted_keys() {
         mock.behave(Behaviour::WrongMac);
         assert_eq!(error(&server, &request).await, Error::Encrypted(encrypted::Error::Mac));
         mock.behave(Behaviour::NotEncrypted);
-        let refused = error(&server, &request).await;
-        // Without DeliveryData in the answer there is nothing to open keys with.
-        assert_eq!(refused, Error::Encrypted(encrypted::Error::NoDelivery));
+        assert_eq!(error(&server, &request).await, Error::NotEncrypted(acquired.keys[0].kid));
     }
 }
 
