@@ -55,3 +55,5 @@ pub const MAX_SHOWN_ANSWER_BYTES: usize = 64 << 10;
 pub const MAX_SHOWN_ANSWER_CHARACTERS: usize = 200;
 /// Runs of letters and digits that could be a part of a key: 16 bytes are 22 characters of base64.
 pub const MIN_HIDDEN_CHARACTERS: usize = 16;
+/// Bytes one after the other that could be half of a key.
+pub const MIN_HIDDEN_BYTES: usize = 8;

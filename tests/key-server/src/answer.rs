@@ -39,8 +39,8 @@ pub struct Twist {
 /// The document.
 pub fn document(request: &Request, twist: &Twist) -> Refused<String> {
     let delivery = match &request.delivery {
-        Some((_, certificate)) if !twist.clear => Some(Delivery::new(certificate)?),
-        _ => None,
+        Some((_, certificate)) => Some(Delivery::new(certificate)?),
+        None => None,
     };
     let id = escaped(&request.content_id);
     let root = match request.version {
@@ -60,7 +60,7 @@ pub fn document(request: &Request, twist: &Twist) -> Refused<String> {
         let scheme = key.scheme.as_deref().map(|scheme| if twist.other_scheme { "cens" } else { scheme });
         let scheme = scheme.map(|scheme| format!(" commonEncryptionScheme=\"{scheme}\"")).unwrap_or_default();
         let iv = key.explicit_iv.as_ref().map(|iv| format!(" explicitIV=\"{iv}\"")).unwrap_or_default();
-        let secret = secret(value, delivery.as_ref(), twist)?;
+        let secret = secret(value, delivery.as_ref().filter(|_| !twist.clear), twist)?;
         let element = format!(
             "    <ContentKey kid=\"{}\"{scheme}{iv}><Data><pksc:Secret>{secret}</pksc:Secret></Data></ContentKey>\n",
             uuid(&kid(key.kid, twist))

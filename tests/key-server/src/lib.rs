@@ -4,6 +4,8 @@
 mod answer;
 mod behaviour;
 mod delivery;
+#[cfg(test)]
+mod refusals;
 mod request;
 mod rules;
 mod signalling;

@@ -8,10 +8,12 @@ use super::{Acquired, AcquiredKey, HlsSignalling, Signalling};
 use crate::cpix::{ContentKey, Document, DrmSystem, KeyData, RequestedKey, RequestedSystem};
 use crate::encrypted::{DocumentKeys, Recipient};
 use crate::kid::Kid;
-use crate::limits;
 use crate::scheme::Scheme;
 use crate::secret::ContentKeyBytes;
 use crate::system::Version;
+
+/// Values of `@commonEncryptionScheme` (CPIX 2.4, 5.4.4).
+const SCHEMES: [&str; 7] = ["cenc", "cbc1", "cens", "cbcs", "AES-128", "SAMPLE-AES", "SAMPLE-AES-CTR"];
 
 pub fn acquired(document: &Document, asked: &Asked, recipient: Option<&Recipient>) -> Result<Acquired> {
     let answered = match asked.version {
@@ -69,7 +71,8 @@ fn keys_by_kid<'a>(document: &'a Document, asked: &Asked) -> Result<HashMap<Kid,
         let scheme = asked.scheme_name();
         let found = key.scheme.as_deref().unwrap_or_default();
         if found != scheme {
-            let found = found.chars().take(limits::MAX_SHOWN_NAME_CHARACTERS).collect();
+            // Only names of schemes are shown: a text of the server could be anything.
+            let found = SCHEMES.into_iter().find(|name| *name == found).unwrap_or("none that is known");
             return Err(Error::Scheme { kid: key.kid, wanted: scheme, found });
         }
     }

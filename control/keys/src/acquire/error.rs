@@ -41,8 +41,8 @@ pub enum Error {
         kid: Kid,
         /// What was asked for.
         wanted: &'static str,
-        /// What was answered; shortened.
-        found: String,
+        /// What was answered.
+        found: &'static str,
     },
     /// A clear key where an encrypted one was asked for.
     #[error("the key server sent the key {0} in the clear although a certificate was sent")]

@@ -89,8 +89,11 @@ impl Element {
     }
 }
 
-/// A name from a document, for an error: names are as hostile as everything else.
+/// A name from a document, for an error: names are as hostile as everything else, and could even be a key.
 fn shown(name: &str) -> String {
+    if name.chars().count() >= limits::MIN_HIDDEN_CHARACTERS && !name.bytes().all(|byte| byte.is_ascii_alphabetic()) {
+        return "...".into();
+    }
     let name: String = name.chars().take(limits::MAX_SHOWN_NAME_CHARACTERS).collect();
     name.escape_debug().collect()
 }
