@@ -5,6 +5,8 @@
 //! never done, after A. Adomnicai and T. Peyrin, "Fixslicing AES-like ciphers" (2021): MixColumns takes its bytes from
 //! where they would have been, and the round keys lie there too.
 
+use zeroize::Zeroize;
+
 use super::circuit::sub_bytes;
 use super::vector::Vector;
 use crate::aes::{Block, LANES};
@@ -117,54 +119,80 @@ pub fn unshift(block: Block, pending: usize) -> Block {
     out
 }
 
-/// The round keys as planes.
+/// The key that is added before a round, and how the round mixes columns.
+pub struct Round {
+    pub key: Planes<Block>,
+    pub masks: Masks,
+}
+
+/// The round keys as planes. Masks are hidden from the optimiser: shuffles by known masks become permutations of two
+/// operands on hosts with AVX-512, which are a quarter slower.
 pub struct RoundKeys {
-    pub keys: [Planes<Block>; ROUNDS + 1],
-    /// By the ShiftRows that are pending after the round, modulo 4. They are hidden from the optimiser: shuffles by
-    /// known masks become permutations of two operands on hosts with AVX-512, which are a quarter slower.
-    pub masks: [Masks; 4],
+    pub first: Round,
+    pub second: Round,
+    /// Rounds 3 to 9.
+    pub middle: [Round; ROUNDS - 3],
+    /// What is added before and after the last round.
+    pub last: [Planes<Block>; 2],
     /// Brings a block into the order of the first state.
-    pub first: Block,
+    pub order: Block,
 }
 
 impl RoundKeys {
     /// From the keys of FIPS 197, each but the first with 0x63 added to all bytes.
     pub fn new<V: Vector>(keys: &[Block; ROUNDS + 1]) -> Self {
-        let mut pending = PENDING;
-        let keys = keys.map(|key| {
-            let planes = transpose([V::load(&unshift(key, pending)); LANES]).map(V::store);
-            pending += 1;
-            planes
-        });
-        let masks = core::array::from_fn(|shifts| Masks { one: neighbours(1, shifts), two: neighbours(2, 2 * shifts) });
-        let first = unshift(core::array::from_fn(|at| at as u8), PENDING);
-        Self { keys, masks: core::hint::black_box(masks), first: core::hint::black_box(first) }
-    }
-
-    /// From the state after one round, 0 to 8, without its key, to the state after the next without its key. The key
-    /// comes first, so that no register holds it for the length of a round.
-    #[inline(always)]
-    pub fn next<V: Vector>(&self, x: Planes<V>, round: usize) -> Planes<V> {
-        mix_columns(sub_bytes(add(x, &self.keys[round])), &self.masks[(round + 1 + PENDING) % 4])
+        let planes = |round: usize| {
+            let key = keys.get(round).copied().unwrap_or_default();
+            transpose([V::load(&unshift(key, round + PENDING)); LANES]).map(V::store)
+        };
+        let round = |round: usize| {
+            // MixColumns comes after this round's own ShiftRows.
+            let shifts = (round + PENDING + 1) % 4;
+            let masks = Masks { one: neighbours(1, shifts), two: neighbours(2, 2 * shifts) };
+            Round { key: planes(round), masks: core::hint::black_box(masks) }
+        };
+        Self {
+            first: round(0),
+            second: round(1),
+            middle: core::array::from_fn(|n| round(n + 2)),
+            last: [planes(ROUNDS - 1), planes(ROUNDS)],
+            order: core::hint::black_box(unshift(core::array::from_fn(|at| at as u8), PENDING)),
+        }
     }
 
     /// Eight blocks from the state after round 2 without its key.
     #[inline(always)]
     pub fn finish<V: Vector>(&self, mut x: Planes<V>) -> [V; LANES] {
-        for round in 2..ROUNDS - 1 {
-            x = self.next(x, round);
+        for round in &self.middle {
+            x = round.apply(x);
         }
-        transpose(add(sub_bytes(add(x, &self.keys[ROUNDS - 1])), &self.keys[ROUNDS]))
+        let [before, after] = &self.last;
+        transpose(add(sub_bytes(add(x, before)), after))
     }
 
     /// Encrypts eight blocks.
     #[inline]
     pub fn encrypt<V: Vector>(&self, blocks: &mut [Block; LANES]) {
-        let first = V::load(&self.first);
-        let mut x = transpose(blocks.map(|block| V::load(&block).pick(first)));
-        for round in 0..2 {
-            x = self.next(x, round);
+        let order = V::load(&self.order);
+        let x = transpose(blocks.map(|block| V::load(&block).pick(order)));
+        *blocks = self.finish(self.second.apply(self.first.apply(x))).map(V::store);
+    }
+}
+
+impl Round {
+    /// From a state without its key to the next without its key. The key comes first, so that no register holds it for
+    /// the length of the round.
+    #[inline(always)]
+    pub fn apply<V: Vector>(&self, x: Planes<V>) -> Planes<V> {
+        mix_columns(sub_bytes(add(x, &self.key)), &self.masks)
+    }
+}
+
+impl Drop for RoundKeys {
+    fn drop(&mut self) {
+        self.last.zeroize();
+        for round in [&mut self.first, &mut self.second].into_iter().chain(&mut self.middle) {
+            round.key.zeroize();
         }
-        *blocks = self.finish(x).map(V::store);
     }
 }

@@ -4,6 +4,8 @@
 //! The idea is that of D. J. Bernstein and P. Schwabe, "New AES software speed records" (2008), and of J. Park and D. Lee,
 //! "FACE: fast AES CTR mode encryption techniques based on the reuse of repetitive data" (2018).
 
+use zeroize::Zeroize;
+
 use super::bitslice::{Planes, RoundKeys, add, double, mix_columns, neighbours, transpose};
 use super::circuit::sub_bytes;
 use super::vector::Vector;
@@ -23,7 +25,7 @@ const NOTHING: u8 = 0x80;
 /// What depends on the key alone: the change of the column in the second state from lowest byte 0 to each other,
 /// packed for four batches, and masks that are hidden from the optimiser.
 pub struct Column {
-    pub changes: [Planes<Block>; 256 / LANES / BATCHES],
+    changes: [Planes<Block>; 256 / LANES / BATCHES],
     gather: Block,
     spread: [Spread; BATCHES],
 }
@@ -39,7 +41,7 @@ impl Column {
     /// From the round keys.
     pub fn new<V: Vector>(keys: &RoundKeys) -> Self {
         let lowest = V::load(&[LOWEST; 16]);
-        let key = keys.keys[0].map(|plane| V::load(&plane).pick(lowest));
+        let key = keys.first.key.map(|plane| V::load(&plane).pick(lowest));
         let halves =
             [0, 1].map(|half| sub_bytes(core::array::from_fn(|bit| V::load(&all_values(half, bit)).xor(key[bit]))));
         // The value for byte 0 is in the first bit of each plane.
@@ -61,6 +63,12 @@ impl Column {
         let gather = core::array::from_fn(|at| COLUMN[at % 4] as u8);
         let spread = core::array::from_fn(Spread::new);
         Self { changes, gather: core::hint::black_box(gather), spread: core::hint::black_box(spread) }
+    }
+}
+
+impl Drop for Column {
+    fn drop(&mut self) {
+        self.changes.zeroize();
     }
 }
 
@@ -139,15 +147,15 @@ impl<'k, V: Vector> Keystream<'k, V> {
     fn next_upper(&mut self, first: u64) {
         let [a, b, c, d, e, f, g, h] = self.iv;
         let [i, j, k, l, m, n, o, _] = first.to_be_bytes();
-        let block = V::load(&[a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, 0]).pick(V::load(&self.keys.first));
-        let state = add(self.keys.next(transpose([block; LANES]), 0), &self.keys.keys[1]);
+        let block = V::load(&[a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, 0]).pick(V::load(&self.keys.order));
+        let state = add(self.keys.first.apply(transpose([block; LANES])), &self.keys.second.key);
         let gather = V::load(&self.column.gather);
         self.start = state.map(|plane| plane.pick(gather));
         let mut others = [0xff; 16];
         COLUMN.iter().for_each(|at| others[*at] = 0);
         let others = V::load(&others);
         let rest = sub_bytes(state).map(|plane| plane.and(others));
-        self.rest = mix_columns(rest, &self.keys.masks[0]);
+        self.rest = mix_columns(rest, &self.keys.second.masks);
         self.upper = Some(first >> 8);
     }
 }

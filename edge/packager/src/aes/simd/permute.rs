@@ -1,6 +1,8 @@
 //! AES of one block, for chains that wait for each block: lookups in registers, after M. Hamburg, "Accelerating AES with
 //! vector permute instructions" (2009). The state stays in the tower of fields between the rounds.
 
+use zeroize::Zeroize;
+
 use super::bitslice::{ROUNDS, neighbours, unshift};
 use super::tower::{A_OVER, ENTER, Halves, INVERSE, LAST, ONCE, TWICE};
 use super::vector::Vector;
@@ -8,7 +10,7 @@ use crate::aes::Block;
 
 /// The round keys, all but the last as pairs, and masks that are hidden from the optimiser.
 pub struct RoundKeys {
-    pub keys: [Block; ROUNDS + 1],
+    keys: [Block; ROUNDS + 1],
     /// The rows one and three below, by the ShiftRows that are pending after the round, modulo 4.
     below: [[Block; 2]; 4],
     /// The order of the last state, where two ShiftRows are pending.
@@ -72,5 +74,11 @@ impl RoundKeys {
             x = sum.xor(sum.pick(one)).xor(once.pick(V::load(three)).xor(key));
         }
         look_up(&LAST, invert(x)).xor(V::load(&self.keys[ROUNDS])).pick(V::load(&self.last))
+    }
+}
+
+impl Drop for RoundKeys {
+    fn drop(&mut self) {
+        self.keys.zeroize();
     }
 }
