@@ -213,7 +213,7 @@ pub fn write(track: Stored<'_>, events: Option<Stored<'_>>, segment: &Segment) -
     }
     if let Storage::Transport { stream, .. } = track.track.storage {
         let streams = vec![gathered.stream(Some(stream))];
-        let recipe = Recipe { streams, program: Program::Plain, sections, bytes: at };
+        let recipe = Recipe { streams, program: Program::Plain, sections, bytes: at, envelope: None };
         return Ok(vec![Part::Made { range: 0..recipe.bytes, recipe: Arc::new(recipe) }]);
     }
     Ok(parts)

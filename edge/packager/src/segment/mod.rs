@@ -1,11 +1,13 @@
 //! Media to bytes.
 
+mod audio_setup;
 pub mod emsg;
 pub mod fmp4;
 pub mod gather;
 pub mod init;
 pub mod packed;
 pub mod recipe;
+pub mod sample_aes;
 pub mod transport;
 pub mod ts;
 mod ts_audio;
