@@ -51,11 +51,11 @@ fn file(media: &Path, name: &str) -> Vec<u8> {
     let path = media.join(if late { "small/audio_delayed_750ms.mp4" } else { name });
     let mut file = fs::read(path).expect("the fixture is there");
     if late {
-        // An empty edit of 750 ms becomes one of 2.75 s.
-        let empty = [750u32.to_be_bytes(), u32::MAX.to_be_bytes()].concat();
+        // An empty edit of 728 ms becomes one of 2.728 s.
+        let empty = [728u32.to_be_bytes(), u32::MAX.to_be_bytes()].concat();
         let places = file.windows(8).enumerate().filter(|(_, w)| *w == empty).map(|(at, _)| at);
-        let [place] = places.collect::<Vec<_>>()[..] else { panic!("an edit list that begins with 750 ms") };
-        file[place..place + 4].copy_from_slice(&2750u32.to_be_bytes());
+        let [place] = places.collect::<Vec<_>>()[..] else { panic!("an edit list that begins with 728 ms") };
+        file[place..place + 4].copy_from_slice(&2728u32.to_be_bytes());
     }
     file
 }
