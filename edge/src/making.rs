@@ -230,7 +230,13 @@ mod tests {
                 shares: share(2 * samples..4 * samples, 2..3),
             },
         ];
-        let recipe = Recipe { streams: vec![stream], program: Program::Plain, sections, bytes: whole.len() as u64 };
+        let recipe = Recipe {
+            streams: vec![stream],
+            program: Program::Plain,
+            sections,
+            bytes: whole.len() as u64,
+            envelope: None,
+        };
         (Arc::new(recipe), whole)
     }
 

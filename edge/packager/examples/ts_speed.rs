@@ -38,12 +38,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     let samples: Vec<Vec<u8>> = (0..150).map(sample).collect();
     let unit = |(number, sample): (usize, &Vec<u8>)| {
         let (dts, sync) = (number as i64 * 3_600, number.is_multiple_of(50));
-        Unit { size: video.access_unit_bytes(sample, sync), dts, pts: dts + 7_200, sync }
+        Unit { size: video.access_unit_bytes(sample, sync), dts, pts: dts + 7_200, sync, spare: 0 }
     };
     let video_units: Vec<Unit> = samples.iter().enumerate().map(unit).collect();
     let frames = vec![0x21; 341 * 300];
-    let audio_units: Vec<Unit> =
-        (0..281).map(|number| Unit { size: 341, dts: number * 1_920, pts: number * 1_920, sync: true }).collect();
+    let audio_units: Vec<Unit> = (0..281)
+        .map(|number| Unit { size: 341, dts: number * 1_920, pts: number * 1_920, sync: true, spare: 0 })
+        .collect();
     let program =
         Program { video: Some(video), audio: Some(Audio { stream: audio, language: None }), ..Program::default() };
 
@@ -51,7 +52,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (mut written, started) = (0, Instant::now());
     for round in 0..2_000 {
         out.clear();
-        let mut muxer = Muxer::new(program.clone(), Before { segments: round, ..Before::default() });
+        let mut muxer = Muxer::new(program.clone(), Before { segments: round, ..Before::default() }, None);
         muxer.psi(&mut out);
         for cut in 0..3 {
             let from = cut as i64 * 180_000;

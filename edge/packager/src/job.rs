@@ -199,7 +199,7 @@ impl Job {
                 let reference = if track.is_video() { None } else { prepared.reference() };
                 (hls::CONTENT_TYPE, hls::media(head, track, rendition, reference)?.into())
             }
-            TrackFile::IframePlaylist if track.is_video() => {
+            TrackFile::IframePlaylist if track.is_video() && rendition.has_iframes() => {
                 let frames = prepared::iframes(head, track, rendition);
                 (hls::CONTENT_TYPE, hls::iframes(head, track, rendition, &frames)?.into())
             }
@@ -248,7 +248,7 @@ impl Job {
         let head = &prepared.presentation.head;
         let (audio, events) = match rendition.delivery {
             Delivery::Transport { audio } => {
-                let program = prepared::program(head, track, audio);
+                let program = prepared::program(head, track, rendition, audio);
                 (program.audio, program.events)
             }
             Delivery::Cmaf => (None, prepared::events(head, track)),
@@ -264,6 +264,10 @@ impl Job {
         };
         let own = stored(track)?;
         let (audio, events) = (audio.map(stored).transpose()?, events.map(stored).transpose()?);
+        let encryption = || {
+            let reference = if track.is_video() { None } else { prepared.reference() };
+            prepared::encryption(rendition, number as usize - 1, reference)
+        };
         let parts = match rendition.delivery {
             Delivery::Cmaf => {
                 let protection = rendition.protection.as_ref().map(|p| p.segment(number as usize - 1));
@@ -271,9 +275,9 @@ impl Job {
                 fmp4::write(&fmp4::Source { track: own, events, protection, salt }, segment)?
             }
             Delivery::Transport { .. } => {
-                vec![transport::write(head, Blocks { video: own, audio, events }, segment, number)?]
+                vec![transport::write(head, Blocks { video: own, audio, events }, segment, number, encryption()?)?]
             }
-            Delivery::Packed(_) => vec![transport::write_packed(own, segment)?],
+            Delivery::Packed(_) => vec![transport::write_packed(own, segment, encryption()?)?],
             Delivery::Webvtt | Delivery::Wvtt | Delivery::WebvttFile | Delivery::Absent => {
                 return Err(Error::internal("a segment in no form"));
             }

@@ -2,19 +2,21 @@
 
 use std::sync::Arc;
 
-use crate::config::SourceObject;
+use crate::aes::padded_bytes;
+use crate::config::{Iv, Scheme, SourceObject};
 use crate::error::{Error, Result};
 use crate::index::head::{Media, Storage};
 use crate::index::{Head, Track};
 use crate::job::Documents;
-use crate::manifest::hls::Iframe;
+use crate::manifest::hls::{self, Iframe};
 use crate::media::delivery::{self, Delivery};
 use crate::media::presentation::{Presentation, Rendition, bandwidth};
 use crate::media::protection::TrackProtection;
 use crate::media::segmenter::{self, Segment};
 use crate::route::TrackName;
 use crate::segment::fmp4::{self, Carrier};
-use crate::segment::transport::{self, Program};
+use crate::segment::recipe::Secret;
+use crate::segment::transport::{self, Encryption, Program};
 
 /// What a job learns from the head of an index under one configuration; kept, it spares the next job that work.
 /// It belongs to one pair of asset document and configuration document.
@@ -58,6 +60,7 @@ impl Prepared {
                 reach(&mut segments, head.cuts.len());
             }
             let protection = protection(documents, track, delivery, &segments)?;
+            one_key(documents, &head, track, delivery)?;
             let rendition = Rendition { delivery, segments, protection, ..Rendition::default() };
             Ok(measured(&head, track, rendition, target))
         });
@@ -95,6 +98,22 @@ fn protection(
     TrackProtection::new(wanted, &own, track.timescale, segments).map(Some)
 }
 
+/// Refuses a transport stream whose tracks have different keys: a player knows one for all of it.
+fn one_key(documents: &Documents, head: &Head, video: &Track, delivery: Delivery) -> Result<()> {
+    let Delivery::Transport { audio: Some(at) } = delivery else { return Ok(()) };
+    let keys = documents.configuration.protection.as_ref().and(documents.keys.as_ref());
+    let (Some(keys), Some(audio)) = (keys, head.tracks.get(at)) else { return Ok(()) };
+    let ids = |track| Ok(keys.of(track)?.map(|own| own.iter().map(|k| (k.from_second, k.kid)).collect::<Vec<_>>()));
+    if ids(video)? == ids(audio)? {
+        return Ok(());
+    }
+    let (video, audio) = (video.name, audio.name);
+    let remedy = "use audio_separation, or one key for all";
+    Err(Error::unsupported(format!(
+        "tracks {video} and {audio} share a transport stream but have different keys: {remedy}"
+    )))
+}
+
 /// What is multiplexed with video has to be in some segment even where the video has nothing.
 fn reach(segments: &mut [Segment], end: usize) {
     let mut next = end;
@@ -121,17 +140,64 @@ pub(crate) fn carrier<'a>(head: &'a Head, track: &'a Track, rendition: &'a Rendi
 }
 
 /// What transport streams of `video` are made of.
-pub(crate) fn program<'a>(head: &'a Head, video: &'a Track, audio: Option<usize>) -> Program<'a> {
+pub(crate) fn program<'a>(
+    head: &'a Head,
+    video: &'a Track,
+    rendition: &Rendition,
+    audio: Option<usize>,
+) -> Program<'a> {
     let audio = audio.and_then(|at| head.tracks.get(at));
-    Program { video, audio, events: events(head, video).filter(|e| e.transport) }
+    let sample_aes_from = sample_aes_from(rendition);
+    Program { video, audio, events: events(head, video).filter(|e| e.transport), sample_aes_from }
 }
 
-/// Length in bytes of segment `number`, counted from 0; 0 where it is not known from the head.
+/// The first fragment that is under SAMPLE-AES; the greatest number when none is.
+fn sample_aes_from(rendition: &Rendition) -> usize {
+    let protection = rendition.protection.as_ref().filter(|p| p.scheme == Scheme::SampleAes);
+    let first = protection.and_then(|p| rendition.segments.get(p.clear_segments));
+    first.map_or(usize::MAX, |segment| segment.fragments.start)
+}
+
+/// How a segment of a transport stream or of packed audio, counted from 0, is encrypted. `reference` is as for
+/// [`Prepared::reference`].
+///
+/// # Errors
+/// `Internal` for a key without an initialisation vector where one has to be.
+pub(crate) fn encryption(
+    rendition: &Rendition,
+    segment: usize,
+    reference: Option<(&Track, &Rendition)>,
+) -> Result<Encryption> {
+    let Some((protection, key)) = rendition.protection.as_ref().and_then(|p| Some((p, p.key(segment)?))) else {
+        return Ok(Encryption::Clear);
+    };
+    let secret = |iv| Secret { key: key.clone(), iv };
+    match (protection.scheme, key.iv) {
+        (Scheme::Aes128, Some(iv)) => Ok(Encryption::Segment(secret(iv))),
+        (Scheme::Aes128, None) => {
+            let first = rendition.segments.first().map_or(0, |s| s.fragments.start);
+            let gaps = reference.map_or(0, |(_, listed)| segmenter::before(&listed.segments, first).len());
+            let number = hls::FIRST_SEQUENCE_NUMBER as u128 + gaps as u128 + segment as u128;
+            Ok(Encryption::Segment(secret(Iv(number.to_be_bytes()))))
+        }
+        (Scheme::SampleAes, Some(iv)) => {
+            Ok(Encryption::Samples { secret: secret(iv), from: sample_aes_from(rendition) })
+        }
+        (scheme, _) => Err(Error::internal(format!("a transport stream cannot have {}", scheme.as_str()))),
+    }
+}
+
+/// Length in bytes of a segment, counted from 0; 0 where it is not known from the head.
 fn length(head: &Head, track: &Track, rendition: &Rendition, number: usize, segment: &Segment) -> u64 {
+    let protection = rendition.protection.as_ref().filter(|p| p.key(number).is_some());
+    let sealed = |bytes| if protection.is_some_and(TrackProtection::is_whole) { padded_bytes(bytes) } else { bytes };
     match rendition.delivery {
         Delivery::Cmaf => fmp4::length(carrier(head, track, rendition, number), segment),
-        Delivery::Transport { audio } => transport::length(program(head, track, audio), segment),
-        Delivery::Packed(_) => transport::packed_length(track, segment),
+        Delivery::Transport { audio } => sealed(transport::length(program(head, track, rendition, audio), segment)),
+        Delivery::Packed(_) => {
+            let sample_aes = protection.is_some_and(|p| p.scheme == Scheme::SampleAes);
+            sealed(transport::packed_length(track, segment, sample_aes))
+        }
         // Text is small: its own bytes are near enough.
         Delivery::Webvtt | Delivery::Wvtt | Delivery::WebvttFile => {
             let fragments = track.fragments.get(segment.fragments.clone()).unwrap_or_default();
@@ -167,7 +233,8 @@ pub(crate) fn iframes(head: &Head, track: &Track, rendition: &Rendition) -> Vec<
     let frames = numbered.flat_map(|(number, segment)| {
         let frames = match rendition.delivery {
             Delivery::Cmaf => fmp4::iframes(carrier(head, track, rendition, number as usize - 1), segment),
-            Delivery::Transport { audio } => transport::iframes(program(head, track, audio), segment),
+            _ if !rendition.has_iframes() => Vec::new(),
+            Delivery::Transport { audio } => transport::iframes(program(head, track, rendition, audio), segment),
             _ => Vec::new(),
         };
         frames.into_iter().map(move |(time, range)| Iframe { segment: number, time, range })

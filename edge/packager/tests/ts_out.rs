@@ -138,7 +138,7 @@ fn random_title(seed: u64, base: i64, with_video: bool) -> Title {
         let sync = video.is_empty() || random.below(10) == 0;
         let sample = random_sample(random, length_size, sync);
         let pts = dts + frame * random.below(4) as i64;
-        video.push((Unit { size: stream.access_unit_bytes(&sample, sync), dts, pts, sync }, sample));
+        video.push((Unit { size: stream.access_unit_bytes(&sample, sync), dts, pts, sync, spare: 0 }, sample));
         dts += frame;
     }
     let mut pts = base + random.below(3) as i64 * 30_000;
@@ -146,7 +146,7 @@ fn random_title(seed: u64, base: i64, with_video: bool) -> Title {
     while pts < base + length + 50_000 {
         let count = random.below(900) as usize;
         let bytes = random.bytes(count);
-        audio.push((Unit { size: bytes.len() as u32, dts: pts, pts, sync: true }, bytes));
+        audio.push((Unit { size: bytes.len() as u32, dts: pts, pts, sync: true, spare: 0 }, bytes));
         pts += step + if random.below(30) == 0 { random.below(20_000) as i64 } else { 0 };
     }
     let mut cuts = file::cut(video, audio);
@@ -393,11 +393,11 @@ fn packed_audio_is_what_ffmpeg_takes_it_for() {
         let stream = title.program.audio.unwrap().stream;
         let frames: Vec<&Sample> = title.cuts.iter().flat_map(|cut| &cut.audio).collect();
         let mut out = Vec::new();
-        packed::tag(frames[0].0.pts, &mut out);
-        assert_eq!(out.len() as u64, packed::TAG_BYTES);
+        packed::tag(frames[0].0.pts, None, &mut out);
+        assert_eq!(out.len(), 73);
         frames.iter().for_each(|frame| packed::frame(&stream, &frame.1, &mut out));
         let bytes = frames.iter().map(|frame| frame.1.len() as u64).sum();
-        assert_eq!(out.len() as u64, packed::length(&stream, frames.len() as u64, bytes));
+        assert_eq!(out.len() as u64, packed::length(&stream, frames.len() as u64, bytes, false));
         let path = scratch(&name.replace(['/', '.'], "_")).with_extension(packed::extension(stream.codec()));
         fs::write(&path, &out).unwrap();
         let filter: &[&str] = if stream.header_bytes() > 0 { &["-bsf:a", "aac_adtstoasc"] } else { &[] };
@@ -525,7 +525,7 @@ fn mpeg_audio_keeps_its_frames() {
         entry[8 + 24..8 + 26].copy_from_slice(&rate.to_be_bytes());
         let stream = AudioStream::from_sample_entry(&entry).unwrap();
         let frames: Vec<Sample> = (0..200)
-            .map(|n| (Unit { size: 417, dts: n * 2_351, pts: n * 2_351, sync: true }, vec![n as u8; 417]))
+            .map(|n| (Unit { size: 417, dts: n * 2_351, pts: n * 2_351, sync: true, spare: 0 }, vec![n as u8; 417]))
             .collect();
         let wanted: Vec<u8> = frames.iter().flat_map(|f| f.1.clone()).collect();
         let program = Program { audio: Some(Audio { stream, language: None }), ..Program::default() };
@@ -567,7 +567,7 @@ fn bytes_of_another_size_are_refused_before_anything_is_written() {
     let (video, audio) = ([cut.video[0].0], [cut.audio[0].0]);
     let tag = [Tag { size: 5, pts: 0 }];
     let fragment = Fragment { span: cut.span.clone(), video: &video, audio: &audio, id3: &tag };
-    let mut muxer = Muxer::new(title.program.clone(), Before::default());
+    let mut muxer = Muxer::new(title.program.clone(), Before::default(), None);
     let mut order = Order::new(&title.program);
     let mut out = Vec::new();
     let mut kinds = Vec::new();
@@ -598,6 +598,7 @@ fn extreme_times_and_sizes_do_no_harm() {
                 dts: pick(random),
                 pts: pick(random),
                 sync: true,
+                spare: [0, 1, u32::MAX][random.below(3) as usize],
             })
             .collect();
         let span = pick(random)..pick(random);
@@ -611,7 +612,7 @@ fn extreme_times_and_sizes_do_no_harm() {
         for _ in 0..50 {
             let Some(next) = order.next(&fragment) else { break };
             let mut out = Vec::new();
-            let _ = Muxer::new(program.clone(), Before::default()).write(&next, &fragment, &[], &mut out);
+            let _ = Muxer::new(program.clone(), Before::default(), None).write(&next, &fragment, &[], &mut out);
             assert_eq!(out.len() % 188, 0);
         }
     }
@@ -688,7 +689,7 @@ fn ffmpeg_plays_playlists_of_segments_without_a_complaint() {
     for cuts in title.cuts.chunks(2) {
         let frames: Vec<&Sample> = cuts.iter().flat_map(|cut| &cut.audio).collect();
         let mut out = Vec::new();
-        packed::tag(frames[0].0.pts, &mut out);
+        packed::tag(frames[0].0.pts, None, &mut out);
         frames.iter().for_each(|frame| packed::frame(&stream, &frame.1, &mut out));
         packed_segments.push(out);
     }
@@ -763,7 +764,7 @@ fn the_clock_runs_where_pictures_are_missing() {
     let stream = VideoStream::from_sample_entry(&avc_entry(4)).unwrap();
     let sound = AudioStream::from_sample_entry(&aac_entry(&[0x11, 0x90])).unwrap();
     let sample = nal(4, &[0x65, 1, 2, 3]);
-    let unit = |time, size| Unit { size, dts: time, pts: time, sync: true };
+    let unit = |time, size| Unit { size, dts: time, pts: time, sync: true, spare: 0 };
     let picture = |second: i64| (unit(second * 90_000, stream.access_unit_bytes(&sample, true)), sample.clone());
     let frames = |seconds: std::ops::Range<i64>| -> Vec<Sample> {
         let numbers = (seconds.start * 90_000 + 1_919) / 1_920..(seconds.end * 90_000 + 1_919) / 1_920;

@@ -205,7 +205,13 @@ fn a_made_part_with_an_object_that_changed_is_an_error_that_names_it() {
         };
         let section =
             Section { start: 0, head: Bytes::from_static(b"head"), shares: vec![Share { samples: 0..1, reads: 0..2 }] };
-        let recipe = Recipe { streams: vec![stream], program: Program::Plain, sections: vec![section], bytes: 24 };
+        let recipe = Recipe {
+            streams: vec![stream],
+            program: Program::Plain,
+            sections: vec![section],
+            bytes: 24,
+            envelope: None,
+        };
         let path = SEGMENT.replace("1.m4s", "2.m4s");
         let response = Response {
             content_type: "video/mp4",

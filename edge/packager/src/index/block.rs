@@ -78,6 +78,8 @@ pub struct Block {
     pub objects: Vec<Object>,
     /// For each sample, its size as a NAL unit byte stream minus its stored size; empty when the track has none.
     pub annex_b: Vec<i32>,
+    /// For each sample, how many packets of a transport stream it takes more under SAMPLE-AES; empty when the track has none.
+    pub sample_aes: Vec<u32>,
     /// Position of the fragment as it is stored, if it can be passed on; its length is [`Fragment::stored_bytes`].
     pub stored: Option<u64>,
 }
@@ -96,7 +98,7 @@ pub struct Source {
 /// Appends a block to `out`.
 pub fn write(track: &Track, source: &Source, out: &mut Vec<u8>) {
     let unit = track.unit.max(1);
-    let Block { samples, extents, packets, objects, annex_b, stored } = &source.block;
+    let Block { samples, extents, packets, objects, annex_b, sample_aes, stored } = &source.block;
     for sample in samples {
         out.varint(u64::from(sample.size));
     }
@@ -111,6 +113,9 @@ pub fn write(track: &Track, source: &Source, out: &mut Vec<u8>) {
     }
     if track.annex_b {
         write_runs(out, annex_b.iter().map(|delta| zigzag(i64::from(*delta))));
+    }
+    if track.grows() {
+        write_runs(out, sample_aes.iter().copied().map(u64::from));
     }
     if !matches!(track.storage, Storage::File(_) | Storage::Index) {
         write_objects(out, track.storage.prefix(), objects);
@@ -201,6 +206,7 @@ impl Block {
         self.extents.clear();
         self.packets.clear();
         self.annex_b.clear();
+        self.sample_aes.clear();
         self.stored = None;
         let base = fragment.block_offset;
         let bad = |what: &str| Error::bad_source(format!("index: the block at byte {base} has {what}"));
@@ -257,6 +263,14 @@ impl Block {
                 Some(())
             })
             .ok_or_else(|| bad("a change of size out of range"))?;
+        }
+        if track.grows() {
+            self.sample_aes.resize(count, 0);
+            read_runs(&mut r, &mut self.sample_aes, |packets, value| {
+                *packets = value.try_into().ok()?;
+                Some(())
+            })
+            .ok_or_else(|| bad("packets for SAMPLE-AES out of range"))?;
         }
         match &track.storage {
             Storage::Index => {}

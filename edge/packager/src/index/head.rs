@@ -72,6 +72,8 @@ pub struct Track {
     pub annex_b: bool,
     /// Whether fragments carry how many packets of a transport stream they take; codecs that have no place there do not.
     pub transport: bool,
+    /// Whether SAMPLE-AES has a form for it in a transport stream or as packed audio.
+    pub sample_aes: bool,
     /// How the fragments of the source can be passed on as they are stored.
     pub stored: Option<Stored>,
     /// Whether manifests leave it out: a copy of another track, which only serves to be multiplexed with its video.
@@ -305,6 +307,10 @@ pub struct Fragment {
     pub clocks: u32,
     /// Packets of a transport stream up to the end of its first sample, for video; else 0.
     pub first_sample_packets: u32,
+    /// Packets that video takes more under SAMPLE-AES, if it has that; else 0.
+    pub sample_aes_packets: u32,
+    /// How many of these are before the end of its first sample.
+    pub sample_aes_first_packets: u32,
     /// Length of the boxes as they are stored, if they can be passed on.
     pub stored_bytes: u64,
     /// Entries of `senc` (subsamples) that its samples have under cenc; 0 for tracks that are protected as a whole.
@@ -321,6 +327,11 @@ impl Track {
     /// Whether it is video.
     pub fn is_video(&self) -> bool {
         matches!(self.media, Media::Video(_))
+    }
+
+    /// Whether its blocks and fragments carry how many packets it takes more under SAMPLE-AES.
+    pub(crate) fn grows(&self) -> bool {
+        self.is_video() && self.transport && self.sample_aes
     }
 
     /// Decoding time of the first sample of `fragment`, or where the track ends in decoding time.
@@ -443,3 +454,4 @@ const TRANSPORT: u64 = 32;
 const STORED: u64 = 64;
 const HIDDEN: u64 = 128;
 const DEFAULT: u64 = 256;
+const SAMPLE_AES: u64 = 512;

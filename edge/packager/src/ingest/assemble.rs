@@ -18,7 +18,7 @@ use crate::limits;
 use crate::media::time::{Instant, gcd};
 use crate::route::TrackKind;
 use crate::segment::transport;
-use crate::segment::ts::AudioStream;
+use crate::segment::ts::{self, AudioStream};
 
 /// What the index says of a track beyond the plan.
 #[derive(Debug)]
@@ -194,6 +194,12 @@ fn describe(track: &plan::Track, details: &Details<'_>) -> Track {
             true => !details.scanned.access_units.is_empty(),
             false => track.entries.iter().all(|(entry, _)| AudioStream::from_sample_entry(&entry.bytes).is_ok()),
         },
+        sample_aes: match track.is_video() {
+            true => !details.scanned.access_units.is_empty() && !details.scanned.growths.is_empty(),
+            false => track.entries.iter().all(|(entry, _)| {
+                AudioStream::from_sample_entry(&entry.bytes).is_ok_and(|stream| stream.setup().is_some())
+            }),
+        },
         stored: details.passed_on.as_ref().map(|p| p.stored),
         hidden: details.hidden,
         default: description.default,
@@ -294,6 +300,10 @@ fn write_blocks(written: &mut Track, track: &plan::Track, details: &Details<'_>,
         let deltas = own.iter().zip(access_units).map(|(s, bytes)| (i64::from(*bytes) - i64::from(s.size)) as i32);
         source.block.annex_b.clear();
         source.block.annex_b.extend(deltas);
+        let growths = scanned.growths.get(first..end).unwrap_or_default();
+        let spare = access_units.iter().zip(growths).map(|(bytes, growth)| ts::sample_aes_packets(*bytes, *growth));
+        source.block.sample_aes.clear();
+        source.block.sample_aes.extend(spare);
         let count = source.block.extents.len().max(source.block.packets.len());
         let objects = source.block.objects.len();
         if count > limits::MAX_SEGMENT_EXTENTS || objects > limits::MAX_FRAGMENT_OBJECTS {
@@ -332,6 +342,8 @@ fn write_blocks(written: &mut Track, track: &plan::Track, details: &Details<'_>,
             packets: 0,
             clocks: 0,
             first_sample_packets: 0,
+            sample_aes_packets: 0,
+            sample_aes_first_packets: 0,
             stored_bytes: boxes.map_or(0, |b| b.end - b.start),
             cenc_subsamples: subsample::count(Alignment::Blocks, &source.stretches, &source.stretch_counts),
             cbcs_subsamples: subsample::count(Alignment::Bytes, &source.stretches, &source.stretch_counts),

@@ -33,6 +33,7 @@ pub fn write(events: &[Event], plan: &Plan, blocks: &mut Vec<u8>) -> Track {
         stretches: false,
         annex_b: false,
         transport: true,
+        sample_aes: false,
         stored: None,
         hidden: true,
         default: false,

@@ -29,6 +29,8 @@ pub struct Scanned {
     pub cea708: Vec<u8>,
     /// Bytes that each sample has as an access unit of a transport stream; empty when the codec has no place there.
     pub access_units: Vec<u32>,
+    /// The most bytes by which each of these grows under SAMPLE-AES; empty when that has no form for the codec.
+    pub growths: Vec<u32>,
 }
 
 impl Scanned {
@@ -38,6 +40,13 @@ impl Scanned {
         let stretches = self.counts.drain(..samples).map(|c| c as usize).sum::<usize>();
         self.stretches.drain(..stretches.min(self.stretches.len()));
         self.access_units.drain(..samples.min(self.access_units.len()));
+        self.growths.drain(..samples.min(self.growths.len()));
+    }
+
+    /// Notes a sample as an access unit of a transport stream.
+    pub fn access_unit(&mut self, bytes: u32, growth: Option<u32>) {
+        self.access_units.push(bytes);
+        self.growths.extend(growth);
     }
 
     /// Takes over what the scanners of a track gathered over all of its samples.
@@ -127,7 +136,7 @@ impl Scan {
             let scanned = self.scanned.get_mut(self.track)?;
             scanned.counts.push(0);
             if let Some(stream) = self.streams.get(description as usize - 1) {
-                scanned.access_units.push(stream.access_unit_bytes(&[], sync));
+                scanned.access_unit(stream.access_unit_bytes(&[], sync), stream.sample_aes_growth(&[]));
             }
             self.sample += 1;
         }
@@ -155,7 +164,7 @@ impl Scan {
                 .map_err(|e| Error::limit(format!("sample {}: {e}", self.sample + 1)))?;
             scanned.counts.push(self.subsamples.len() as u32);
             if let Some(stream) = self.streams.get(sample.description as usize - 1) {
-                scanned.access_units.push(stream.access_unit_bytes(own, sample.sync));
+                scanned.access_unit(stream.access_unit_bytes(own, sample.sync), stream.sample_aes_growth(own));
             }
             scanned
                 .stretches

@@ -76,6 +76,7 @@ impl Subtitles {
             stretches: false,
             annex_b: false,
             transport: false,
+            sample_aes: false,
             stored: None,
             hidden: false,
             default: self.description.default,

@@ -4,11 +4,13 @@ use core::ops::Range;
 use std::sync::Arc;
 
 use super::encryptor::Encryptor;
+use super::envelope::Envelope;
 use super::input::{self, Buffer, Input};
 use super::samples::{Samples, Taken};
 use crate::error::{Error, Result};
 use crate::segment::packed;
 use crate::segment::recipe::{Program, Recipe, Section, Transport};
+use crate::segment::sample_aes::SampleAes;
 use crate::segment::ts::{self, AudioStream, Muxer, Next, Order};
 
 /// About how much is made before it is given out.
@@ -45,6 +47,9 @@ pub struct Maker {
     sample: Vec<u8>,
     encryptor: Option<Encryptor>,
     writer: Option<Writer>,
+    /// Packed audio under SAMPLE-AES.
+    sample_aes: Option<SampleAes>,
+    envelope: Option<Envelope>,
 }
 
 /// How far the writing of a transport stream has come.
@@ -62,6 +67,12 @@ struct Writer {
 impl Maker {
     /// Starts to make `range` of what `recipe` makes. Only what that range needs is read.
     pub fn new(recipe: Arc<Recipe>, range: Range<u64>) -> Self {
+        let envelope = recipe.envelope.as_ref().map(|secret| Envelope::new(secret, recipe.bytes, range.clone()));
+        let range = envelope.as_ref().map_or(range, Envelope::wanted);
+        let sample_aes = match &recipe.program {
+            Program::Packed { sample_aes, .. } => sample_aes.as_ref().map(SampleAes::new),
+            Program::Plain | Program::Protected(_) | Program::Transport(_) => None,
+        };
         let sections = &recipe.sections;
         let first = sections.partition_point(|s| s.start <= range.start).saturating_sub(1);
         let end = sections.partition_point(|s| s.start < range.end).max(first);
@@ -87,6 +98,8 @@ impl Maker {
                 _ => None,
             },
             writer: None,
+            sample_aes,
+            envelope,
             inputs,
             range,
             recipe,
@@ -114,6 +127,17 @@ impl Maker {
     /// # Errors
     /// `BadSource` when the media are not what was indexed.
     pub fn step(&mut self, out: &mut Vec<u8>) -> Result<Progress> {
+        let Some(mut envelope) = self.envelope.take() else { return self.make(out) };
+        let progress = self.make(envelope.clear());
+        if let Ok(progress) = &progress {
+            envelope.seal(*progress == Progress::Done, out);
+        }
+        self.envelope = Some(envelope);
+        progress
+    }
+
+    /// As [`Self::step`], before what is made is encrypted as a whole.
+    fn make(&mut self, out: &mut Vec<u8>) -> Result<Progress> {
         let recipe = self.recipe.clone();
         while self.at < self.range.end {
             if out.len() >= OUT_BYTES {
@@ -126,7 +150,7 @@ impl Maker {
             let taken = match &recipe.program {
                 Program::Plain => self.plain(&recipe, section, None, out)?,
                 Program::Protected(_) => self.protected(&recipe, section, out)?,
-                Program::Packed(stream) => self.plain(&recipe, section, Some(stream), out)?,
+                Program::Packed { stream, .. } => self.packed(&recipe, section, stream, out)?,
                 Program::Transport(transport) => self.transport(&recipe, transport, section, out)?,
             };
             self.clip(start, out);
@@ -224,6 +248,39 @@ impl Maker {
         Ok(None)
     }
 
+    /// As [`Self::plain`]; under SAMPLE-AES some frames at a time, which are encrypted at once.
+    fn packed(
+        &mut self,
+        recipe: &Recipe,
+        section: &Section,
+        stream: &AudioStream,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<Taken>> {
+        const FRAMES: usize = 16;
+        let Some(mut sample_aes) = self.sample_aes.take() else {
+            return self.plain(recipe, section, Some(stream), out);
+        };
+        sample_aes.begin();
+        let number = self.section;
+        let mut taken = None;
+        for _ in 0..FRAMES {
+            let start = out.len();
+            let head = self.position == 0;
+            taken = self.plain(recipe, section, None, out)?;
+            // The head of a section stands before all frames.
+            if taken == Some(Taken::Whole) {
+                sample_aes.frame(stream, out.get(start..).unwrap_or_default());
+                out.truncate(start);
+            }
+            if head || self.section != number || matches!(taken, Some(Taken::Need(_))) {
+                break;
+            }
+        }
+        out.extend_from_slice(sample_aes.end()?);
+        self.sample_aes = Some(sample_aes);
+        Ok(taken)
+    }
+
     /// The tables at the start, then the units of a fragment in their order. One of them at a time.
     fn transport(
         &mut self,
@@ -238,7 +295,10 @@ impl Maker {
             self.position = 1;
             let muxer = match self.writer.take() {
                 Some(writer) => writer.muxer,
-                None => Muxer::new(transport.program.clone(), fragment.before),
+                None => {
+                    let sample_aes = transport.sample_aes.as_ref().map(SampleAes::new);
+                    Muxer::new(transport.program.clone(), fragment.before, sample_aes)
+                }
             };
             let order = Order::new(&transport.program);
             let writer = self.writer.insert(Writer { muxer, order, next: None, used: [0; 2], frames: 0 });

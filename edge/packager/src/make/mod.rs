@@ -4,6 +4,7 @@
 //! it out: the caller gives it bytes of the objects as they arrive and takes the bytes of the body.
 
 mod encryptor;
+mod envelope;
 mod input;
 mod maker;
 mod samples;

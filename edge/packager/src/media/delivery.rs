@@ -1,6 +1,6 @@
 //! In which form a packaging configuration offers each track of a title.
 
-use crate::config::{HlsVersion, PackageType, PackagingConfiguration, TextFormat};
+use crate::config::{HlsVersion, PackageType, PackagingConfiguration, Scheme, TextFormat};
 use crate::index::head::{Media, TextFormat as StoredText};
 use crate::index::{Head, Track};
 use crate::route::SegmentFormat;
@@ -43,10 +43,13 @@ impl Delivery {
 
 /// The form of every track of `head`, in order.
 pub fn deliveries(head: &Head, configuration: &PackagingConfiguration) -> Vec<Delivery> {
-    let main = main_audio(head, |track| track.transport);
+    let sample_aes = configuration.protection.as_ref().is_some_and(|p| p.scheme == Scheme::SampleAes);
+    // What SAMPLE-AES has no form for would have to be in the clear, so it is not offered.
+    let fits = |track: &Track| track.transport && (track.sample_aes || !sample_aes);
+    let main = main_audio(head, fits);
     let of = |track: &Track| match configuration.package_type {
         PackageType::Cmaf | PackageType::Dash => cmaf(track, configuration),
-        PackageType::Hls => hls(head, track, configuration, main),
+        PackageType::Hls => hls(head, track, configuration, main, fits),
     };
     head.tracks.iter().map(of).collect()
 }
@@ -65,14 +68,20 @@ fn cmaf(track: &Track, configuration: &PackagingConfiguration) -> Delivery {
     }
 }
 
-fn hls(head: &Head, track: &Track, configuration: &PackagingConfiguration, main: Option<usize>) -> Delivery {
+fn hls(
+    head: &Head,
+    track: &Track,
+    configuration: &PackagingConfiguration,
+    main: Option<usize>,
+    fits: impl Fn(&Track) -> bool,
+) -> Delivery {
     let v3 = configuration.hls_version == HlsVersion::V3;
-    let has_video = head.tracks.iter().any(|t| t.is_video() && t.transport);
+    let has_video = head.tracks.iter().any(|t| t.is_video() && fits(t));
     match &track.media {
-        Media::Video(_) if !track.transport => Delivery::Absent,
+        Media::Video(_) if !fits(track) => Delivery::Absent,
         Media::Video(_) if configuration.audio_separation => Delivery::Transport { audio: None },
-        Media::Video(_) => Delivery::Transport { audio: companion(head, track).or(main) },
-        Media::Audio(_) if track.hidden || !track.transport || (v3 && has_video) => Delivery::Absent,
+        Media::Video(_) => Delivery::Transport { audio: companion(head, track, &fits).or(main) },
+        Media::Audio(_) if track.hidden || !fits(track) || (v3 && has_video) => Delivery::Absent,
         Media::Audio(_) => packed(track).map_or(Delivery::Absent, Delivery::Packed),
         Media::Text(text) => match text.format {
             StoredText::Webvtt { .. } if !v3 && !track.hidden => Delivery::Webvtt,
@@ -93,10 +102,10 @@ fn packed(track: &Track) -> Option<SegmentFormat> {
 }
 
 /// The audio track that the source multiplexes with a video track.
-fn companion(head: &Head, video: &Track) -> Option<usize> {
+fn companion(head: &Head, video: &Track, fits: impl Fn(&Track) -> bool) -> Option<usize> {
     let Media::Video(media) = &video.media else { return None };
     let ordinal = media.companion?;
-    let is = |t: &Track| t.transport && matches!(t.media, Media::Audio(_)) && t.name.ordinal == ordinal;
+    let is = |t: &Track| fits(t) && matches!(t.media, Media::Audio(_)) && t.name.ordinal == ordinal;
     head.tracks.iter().position(is)
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::delivery::Delivery;
 use super::protection::{Keys, TrackProtection};
 use super::segmenter::Segment;
-use crate::config::{PackagingConfiguration, StreamOrder};
+use crate::config::{PackagingConfiguration, Scheme, StreamOrder};
 use crate::error::{Error, Result};
 use crate::index::head::{Audio, Media, Text, Video};
 use crate::index::{Head, Track};
@@ -41,6 +41,13 @@ pub struct Rendition {
     pub average_bandwidth: u64,
     /// Most bits a second of what an I-frame playlist points at; 0 for audio.
     pub iframe_bandwidth: u64,
+}
+
+impl Rendition {
+    /// Whether its key frames can be read by themselves: not out of segments that are encrypted as a whole.
+    pub fn has_iframes(&self) -> bool {
+        !self.protection.as_ref().is_some_and(TrackProtection::is_whole)
+    }
 }
 
 /// Peak and average bits a second of segments, given their bytes.
@@ -105,15 +112,35 @@ impl Presentation {
             StreamOrder::Ascending => videos.sort_by_key(|v| v.track.average_bitrate),
             StreamOrder::Descending => videos.sort_by_key(|v| Reverse(v.track.average_bitrate)),
         }
-        if !videos.is_empty() || !self.head.tracks.iter().any(Track::is_video) {
+        if !videos.is_empty() {
             return Ok(videos);
         }
+        if !self.head.tracks.iter().any(Track::is_video) {
+            let media = |track: &Track| matches!(track.media, Media::Audio(_));
+            let none = self.head.tracks.iter().any(media) && !self.offered().any(|(track, _)| media(track));
+            return if none { Err(Error::unsupported(self.no_audio())) } else { Ok(videos) };
+        }
         let none = self.offered().all(|(track, _)| !track.is_video());
-        Err(if none {
+        let scheme = self.configuration.protection.as_ref().map(|p| p.scheme);
+        Err(if none && scheme == Some(Scheme::SampleAes) {
+            Error::unsupported(
+                "no video of this asset has a codec that SAMPLE-AES has a form for in transport streams (H.264)",
+            )
+        } else if none {
             Error::unsupported("no video of this asset has a codec that MPEG-2 transport streams carry (H.264, H.265)")
         } else {
             Error::not_found("the stream selection of this configuration leaves no video rendition of this asset")
         })
+    }
+
+    /// Why no audio is offered of an asset that has some and no video.
+    fn no_audio(&self) -> &'static str {
+        match self.configuration.protection.as_ref().map(|p| p.scheme) {
+            Some(Scheme::SampleAes) => {
+                "no audio of this asset has a codec that SAMPLE-AES has a form for (AAC, AC-3, E-AC-3)"
+            }
+            _ => "no audio of this asset has a codec that HLS has packed audio for (AAC, AC-3, E-AC-3, MP3)",
+        }
     }
 
     /// The audio renditions, in the order of the sources.

@@ -222,6 +222,11 @@ impl TrackProtection {
         self.keys.first().map(|(_, key)| key).ok_or_else(|| Error::internal("a protected track without a key"))
     }
 
+    /// Whether whole segments are encrypted, so that no part of one can be read by itself.
+    pub fn is_whole(&self) -> bool {
+        self.scheme == Scheme::Aes128
+    }
+
     /// The key of a segment, counted from 0; `None` while it is in the clear.
     pub fn key(&self, segment: usize) -> Option<&Arc<Key>> {
         if segment < self.clear_segments {

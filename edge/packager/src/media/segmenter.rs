@@ -105,3 +105,9 @@ fn whole_segments(head: &Head, cuts: Range<usize>, target: u32, boundaries: &mut
 fn end_of(head: &Head, reference: &Track, cut: usize) -> u64 {
     if cut < head.cuts.len() { reference.start(cut) } else { reference.end }
 }
+
+/// The segments of a list that end before a rendition begins, whose first fragment is `first`: its playlist has a gap for each.
+pub fn before(listed: &[Segment], first: usize) -> &[Segment] {
+    let gaps = listed.iter().take_while(|s| s.fragments.end <= first).count();
+    listed.get(..gaps).unwrap_or_default()
+}

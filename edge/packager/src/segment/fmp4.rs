@@ -270,7 +270,7 @@ pub fn write(source: &Source<'_>, segment: &Segment) -> Result<Vec<Part>> {
     }
     if made {
         let program = cipher.map_or(Program::Plain, Program::Protected);
-        let recipe = Recipe { streams: vec![gathered.stream(carriage)], program, sections, bytes: at };
+        let recipe = Recipe { streams: vec![gathered.stream(carriage)], program, sections, bytes: at, envelope: None };
         parts = vec![Part::Made { range: 0..recipe.bytes, recipe: Arc::new(recipe) }];
     }
     let length = parts.iter().map(Part::len).fold(0, u64::saturating_add);

@@ -47,6 +47,8 @@ pub struct Gathered {
     pub samples: Vec<Sample>,
     /// As [`Stream::annex_b`].
     pub annex_b: Vec<i32>,
+    /// As [`Block::sample_aes`].
+    pub sample_aes: Vec<u32>,
     /// All reads so far.
     pub reads: Vec<Read>,
     /// How subsamples are aligned; `None` when none are wanted.
@@ -86,6 +88,7 @@ impl Gathered {
             }
             self.samples.extend_from_slice(&block.samples);
             self.annex_b.extend_from_slice(&block.annex_b);
+            self.sample_aes.extend_from_slice(&block.sample_aes);
             let reads = &mut self.reads;
             match &stored.track.storage {
                 Storage::File(source) => {

@@ -1,5 +1,6 @@
 //! Media to bytes.
 
+mod audio_setup;
 mod auxiliary;
 pub mod emsg;
 pub mod fmp4;
@@ -7,6 +8,7 @@ pub mod gather;
 pub mod init;
 pub mod packed;
 pub mod recipe;
+pub mod sample_aes;
 pub mod transport;
 pub mod ts;
 mod ts_audio;

@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::aes::padded_bytes;
 use crate::cenc::Cipher;
 use crate::cenc::subsample::Subsample;
-use crate::config::SourceObject;
+use crate::config::{Iv, SourceObject};
 use crate::index::block::Sample;
 use crate::index::head::ElementaryStream;
+use crate::media::protection::Key;
 use crate::segment::ts::{self, AudioStream, Before, Tag, Unit};
 
 /// From what a body is made, and how.
@@ -21,8 +23,19 @@ pub struct Recipe {
     pub program: Program,
     /// In the order of the output.
     pub sections: Vec<Section>,
-    /// Length of the output in bytes.
+    /// Length of the output in bytes, before it is encrypted as a whole.
     pub bytes: u64,
+    /// With what the whole output is encrypted (METHOD=AES-128: CBC mode with the padding of PKCS #7), if it is.
+    pub envelope: Option<Secret>,
+}
+
+/// A content key and an initialisation vector.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Secret {
+    /// The key.
+    pub key: Arc<Key>,
+    /// The initialisation vector.
+    pub iv: Iv,
 }
 
 /// A track in a recipe.
@@ -85,7 +98,12 @@ pub enum Program {
     /// The same, with the samples encrypted.
     Protected(Cipher),
     /// One stream: after the head of a section, its frames as packed audio has them.
-    Packed(AudioStream),
+    Packed {
+        /// How they are written.
+        stream: AudioStream,
+        /// With what they are encrypted (METHOD=SAMPLE-AES), if they are.
+        sample_aes: Option<Secret>,
+    },
     /// A transport stream of one or two streams, video and audio, and timed metadata. Each section is a fragment.
     Transport(Box<Transport>),
 }
@@ -95,6 +113,8 @@ pub enum Program {
 pub struct Transport {
     /// Its streams.
     pub program: ts::Program,
+    /// With what samples are encrypted (METHOD=SAMPLE-AES), if they are.
+    pub sample_aes: Option<Secret>,
     /// One for each sample of the first stream.
     pub video: Vec<Unit>,
     /// One for each sample of the second stream.
@@ -119,6 +139,11 @@ pub struct Fragment {
 }
 
 impl Recipe {
+    /// Length of the output in bytes.
+    pub fn length(&self) -> u64 {
+        if self.envelope.is_some() { padded_bytes(self.bytes) } else { self.bytes }
+    }
+
     /// About how many bytes of memory it holds. An object that several reads name counts once for each run of them.
     pub fn memory(&self) -> usize {
         let streams = self.streams.iter().map(|stream| {
@@ -141,7 +166,7 @@ impl Recipe {
         let sections =
             self.sections.iter().map(|s| size_of::<Section>() + s.head.len() + size_of_val(s.shares.as_slice()));
         let program = match &self.program {
-            Program::Plain | Program::Protected(_) | Program::Packed(_) => 0,
+            Program::Plain | Program::Protected(_) | Program::Packed { .. } => 0,
             Program::Transport(t) => {
                 size_of_val(t.video.as_slice())
                     + size_of_val(t.audio.as_slice())

@@ -16,7 +16,7 @@ use crate::media::time::rescale;
 use crate::response::Part;
 use crate::segment::gather::{Gathered, Stored, fragment_data};
 use crate::segment::packed;
-use crate::segment::recipe::{self, Recipe, Section, Transport};
+use crate::segment::recipe::{self, Recipe, Secret, Section, Transport};
 use crate::segment::ts::{self, AudioStream, Before, Packets, Tag, Unit, VideoStream};
 
 /// The tracks of a transport stream.
@@ -28,6 +28,35 @@ pub struct Program<'a> {
     pub audio: Option<&'a Track>,
     /// Timed metadata.
     pub events: Option<&'a Track>,
+    /// The first fragment that is under SAMPLE-AES; [`usize::MAX`] when none is.
+    pub sample_aes_from: usize,
+}
+
+/// How a segment is encrypted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Encryption {
+    /// It is in the clear.
+    #[default]
+    Clear,
+    /// METHOD=AES-128: as a whole.
+    Segment(Secret),
+    /// METHOD=SAMPLE-AES: its samples, as those of all fragments are from one on.
+    Samples {
+        /// With what.
+        secret: Secret,
+        /// The first fragment of the title that is.
+        from: usize,
+    },
+}
+
+impl Encryption {
+    fn split(self) -> (Option<Secret>, Option<Secret>, usize) {
+        match self {
+            Self::Clear => (None, None, usize::MAX),
+            Self::Segment(secret) => (Some(secret), None, usize::MAX),
+            Self::Samples { secret, from } => (None, Some(secret), from),
+        }
+    }
 }
 
 impl<'a> Program<'a> {
@@ -38,10 +67,14 @@ impl<'a> Program<'a> {
 
     /// Packets of a fragment.
     fn packets(self, fragment: usize) -> u64 {
-        let of = |track: &Track| {
-            track.fragments.get(fragment).map_or(0, |f| u64::from(f.packets).saturating_add(u64::from(f.clocks)))
-        };
-        self.tracks().map(of).fold(0, u64::saturating_add)
+        let clocks = |track: &Track| track.fragments.get(fragment).map_or(0, |f| u64::from(f.clocks));
+        self.tracks().map(|t| self.payload(t, fragment).saturating_add(clocks(t))).fold(0, u64::saturating_add)
+    }
+
+    /// Packets with a payload that a track has in a fragment.
+    fn payload(self, track: &Track, fragment: usize) -> u64 {
+        let spare = |f: &Fragment| if fragment < self.sample_aes_from { 0 } else { f.sample_aes_packets };
+        track.fragments.get(fragment).map_or(0, |f| u64::from(f.packets).saturating_add(spare(f).into()))
     }
 }
 
@@ -58,7 +91,9 @@ pub fn iframes(program: Program<'_>, segment: &Segment) -> Vec<(u64, Range<u64>)
     let mut ranges = Vec::new();
     for number in segment.fragments.clone() {
         if let Some(fragment) = program.video.fragments.get(number).filter(|f| f.samples > 0) {
-            let end = at.saturating_add(u64::from(fragment.first_sample_packets) * ts::PACKET);
+            let spare = if number < program.sample_aes_from { 0 } else { fragment.sample_aes_first_packets };
+            let packets = u64::from(fragment.first_sample_packets).saturating_add(spare.into());
+            let end = at.saturating_add(packets * ts::PACKET);
             ranges.push((program.video.start(number), at..end));
         }
         at = at.saturating_add(program.packets(number).saturating_mul(ts::PACKET));
@@ -97,10 +132,10 @@ fn span(video: &Track, number: usize, title: &Range<i64>) -> Range<i64> {
     start..end
 }
 
-/// Appends the units of a fragment whose samples are given.
-fn units(track: &Track, fragment: &Fragment, samples: &[Sample], annex_b: &[i32], out: &mut Vec<Unit>) {
+/// Appends the units of a fragment whose samples are given; `spare` is empty in the clear.
+fn units(track: &Track, fragment: &Fragment, samples: &[Sample], annex_b: &[i32], spare: &[u32], out: &mut Vec<Unit>) {
     let mut time = shifted(track, fragment.decode_time);
-    let mut deltas = annex_b.iter();
+    let (mut deltas, mut spare) = (annex_b.iter(), spare.iter());
     for sample in samples {
         let delta = deltas.next().copied().unwrap_or(0);
         out.push(Unit {
@@ -108,6 +143,7 @@ fn units(track: &Track, fragment: &Fragment, samples: &[Sample], annex_b: &[i32]
             dts: clock(track, time.saturating_sub(i64::from(track.reorder))),
             pts: clock(track, time.saturating_add(i64::from(sample.composition_offset))),
             sync: sample.sync,
+            spare: spare.next().copied().unwrap_or(0),
         });
         time = time.saturating_add(i64::from(sample.duration));
     }
@@ -139,6 +175,7 @@ pub fn count(head: &mut Head, blocks: &[u8]) -> Result<()> {
                 continue;
             }
             let (mut packets, mut first) = (Packets::default(), 0);
+            let (mut spare, mut first_spare) = (0, 0);
             if track.media == Media::Metadata {
                 events.clear();
                 events::read(track, number, data, &mut events)?;
@@ -146,7 +183,9 @@ pub fn count(head: &mut Head, blocks: &[u8]) -> Result<()> {
             } else {
                 block.read(track, &fragment, data)?;
                 own.clear();
-                units(track, &fragment, &block.samples, &block.annex_b, &mut own);
+                units(track, &fragment, &block.samples, &block.annex_b, &[], &mut own);
+                spare = block.sample_aes.iter().map(|n| u64::from(*n)).sum();
+                first_spare = block.sample_aes.first().copied().unwrap_or(0);
                 if track.is_video() {
                     packets = ts::video_packets(&own, &span(track, number, &title));
                     first = own.first().map_or(0, ts::access_unit_packets);
@@ -159,8 +198,10 @@ pub fn count(head: &mut Head, blocks: &[u8]) -> Result<()> {
                     .map_err(|_| Error::limit(format!("track {} has {n} packets in a fragment", track.name)))
             };
             let counts = (small(packets.payload)?, small(packets.clock)?, small(first)?);
+            let spare = small(spare)?;
             if let Some(fragment) = track.fragments.get_mut(number) {
                 (fragment.packets, fragment.clocks, fragment.first_sample_packets) = counts;
+                (fragment.sample_aes_packets, fragment.sample_aes_first_packets) = (spare, first_spare);
             }
         }
     }
@@ -187,8 +228,10 @@ pub struct Blocks<'a> {
 ///
 /// # Errors
 /// `BadSource` when the blocks break their format, `Limit` when the segment is too large.
-pub fn write(head: &Head, blocks: Blocks<'_>, segment: &Segment, number: u32) -> Result<Part> {
+pub fn write(head: &Head, blocks: Blocks<'_>, segment: &Segment, number: u32, encryption: Encryption) -> Result<Part> {
+    let (envelope, sample_aes, sample_aes_from) = encryption.split();
     let program = Program {
+        sample_aes_from,
         video: blocks.video.track,
         audio: blocks.audio.map(|a| a.track),
         events: blocks.events.map(|e| e.track),
@@ -201,6 +244,7 @@ pub fn write(head: &Head, blocks: Blocks<'_>, segment: &Segment, number: u32) ->
     let mut before = before(program, segment, number);
     let mut transport = Transport {
         program: streams(program, segment)?,
+        sample_aes,
         video: Vec::new(),
         audio: Vec::new(),
         tags: Vec::new(),
@@ -211,9 +255,10 @@ pub fn write(head: &Head, blocks: Blocks<'_>, segment: &Segment, number: u32) ->
     let mut sections = Vec::with_capacity(segment.fragments.len());
     let mut start = 0u64;
     for at in segment.fragments.clone() {
-        let mut shares = vec![add(blocks.video, segment, at, &mut video, &mut transport.video)?];
+        let spare = at >= program.sample_aes_from;
+        let mut shares = vec![add(blocks.video, segment, at, spare, &mut video, &mut transport.video)?];
         if let Some(stored) = blocks.audio {
-            shares.push(add(stored, segment, at, &mut audio, &mut transport.audio)?);
+            shares.push(add(stored, segment, at, spare, &mut audio, &mut transport.audio)?);
         }
         let first = transport.tags.len();
         if let Some(stored) = blocks.events {
@@ -229,17 +274,18 @@ pub fn write(head: &Head, blocks: Blocks<'_>, segment: &Segment, number: u32) ->
         if at == segment.fragments.start {
             start = start.saturating_add(ts::PSI_BYTES);
         }
-        before.video = before.video.saturating_add(packets(program.video, at));
-        before.audio = before.audio.saturating_add(program.audio.map_or(0, |t| packets(t, at)));
-        before.id3 = before.id3.saturating_add(program.events.map_or(0, |t| packets(t, at)));
+        before.video = before.video.saturating_add(program.payload(program.video, at));
+        before.audio = before.audio.saturating_add(program.audio.map_or(0, |t| program.payload(t, at)));
+        before.id3 = before.id3.saturating_add(program.events.map_or(0, |t| program.payload(t, at)));
     }
     if video.samples.len() + audio.samples.len() > limits::MAX_SEGMENT_SAMPLES {
         return Err(Error::limit(format!("a segment has more than {} samples", limits::MAX_SEGMENT_SAMPLES)));
     }
     let mut streams = vec![video.stream(carriage(program.video))];
     streams.extend(program.audio.map(|track| audio.stream(carriage(track))));
-    let recipe = Recipe { streams, program: recipe::Program::Transport(Box::new(transport)), sections, bytes };
-    Ok(Part::Made { range: 0..bytes, recipe: Arc::new(recipe) })
+    let program = recipe::Program::Transport(Box::new(transport));
+    let recipe = Recipe { streams, program, sections, bytes, envelope };
+    Ok(Part::Made { range: 0..recipe.length(), recipe: Arc::new(recipe) })
 }
 
 fn carriage(track: &Track) -> Option<ElementaryStream> {
@@ -254,6 +300,7 @@ fn add(
     stored: Stored<'_>,
     segment: &Segment,
     at: usize,
+    spare: bool,
     gathered: &mut Gathered,
     out: &mut Vec<Unit>,
 ) -> Result<recipe::Share> {
@@ -261,20 +308,17 @@ fn add(
     if let Some(fragment) = stored.track.fragments.get(at) {
         let samples = gathered.samples.get(share.samples.clone()).unwrap_or_default();
         let annex_b = gathered.annex_b.get(share.samples.clone()).unwrap_or_default();
-        units(stored.track, fragment, samples, annex_b, out);
+        let spare = gathered.sample_aes.get(share.samples.clone()).filter(|_| spare).unwrap_or_default();
+        units(stored.track, fragment, samples, annex_b, spare, out);
     }
     Ok(share)
-}
-
-fn packets(track: &Track, fragment: usize) -> u64 {
-    track.fragments.get(fragment).map_or(0, |f| u64::from(f.packets))
 }
 
 /// What stands before a segment in its title.
 fn before(program: Program<'_>, segment: &Segment, number: u32) -> Before {
     let sum = |track: &Track| {
-        let fragments = track.fragments.get(..segment.fragments.start).unwrap_or_default();
-        fragments.iter().map(|f| u64::from(f.packets)).fold(0, u64::saturating_add)
+        let fragments = 0..segment.fragments.start.min(track.fragments.len());
+        fragments.map(|at| program.payload(track, at)).fold(0, u64::saturating_add)
     };
     Before {
         segments: u64::from(number.saturating_sub(1)),
@@ -302,14 +346,14 @@ fn streams(program: Program<'_>, segment: &Segment) -> Result<ts::Program> {
     Ok(ts::Program { video: Some(video), audio, id3: program.events.is_some() })
 }
 
-/// Length in bytes of a segment of packed audio.
-pub fn packed_length(track: &Track, segment: &Segment) -> u64 {
+/// Length in bytes of a segment of packed audio, under SAMPLE-AES or not.
+pub fn packed_length(track: &Track, segment: &Segment, sample_aes: bool) -> u64 {
     let fragments = track.fragments.get(segment.fragments.clone()).unwrap_or_default();
     let (frames, bytes) = fragments.iter().fold((0u64, 0u64), |(frames, bytes), f| {
         (frames.saturating_add(u64::from(f.samples)), bytes.saturating_add(f.bytes))
     });
     let stream = packed_stream(track, segment);
-    stream.map_or(0, |stream| packed::length(&stream, frames, bytes))
+    stream.map_or(0, |stream| packed::length(&stream, frames, bytes, sample_aes))
 }
 
 fn packed_stream(track: &Track, segment: &Segment) -> Result<AudioStream> {
@@ -322,8 +366,9 @@ fn packed_stream(track: &Track, segment: &Segment) -> Result<AudioStream> {
 ///
 /// # Errors
 /// As [`write`].
-pub fn write_packed(stored: Stored<'_>, segment: &Segment) -> Result<Part> {
-    let bytes = packed_length(stored.track, segment);
+pub fn write_packed(stored: Stored<'_>, segment: &Segment, encryption: Encryption) -> Result<Part> {
+    let (envelope, sample_aes, _) = encryption.split();
+    let bytes = packed_length(stored.track, segment, sample_aes.is_some());
     if bytes > limits::MAX_SEGMENT_BYTES {
         return Err(Error::limit(format!("the segment has {bytes} bytes, more than {}", limits::MAX_SEGMENT_BYTES)));
     }
@@ -333,11 +378,13 @@ pub fn write_packed(stored: Stored<'_>, segment: &Segment) -> Result<Part> {
         return Err(Error::limit(format!("a segment has more than {} samples", limits::MAX_SEGMENT_SAMPLES)));
     }
     let first = stored.track.fragments.get(segment.fragments.start).map_or(0, |f| f.decode_time);
+    let stream = packed_stream(stored.track, segment)?;
     let mut head = Vec::new();
-    packed::tag(clock(stored.track, shifted(stored.track, first)), &mut head);
+    let setup = stream.setup().filter(|_| sample_aes.is_some());
+    packed::tag(clock(stored.track, shifted(stored.track, first)), setup, &mut head);
     let sections = vec![Section { start: 0, head: head.into(), shares: vec![share] }];
     let streams = vec![gathered.stream(carriage(stored.track))];
-    let program = recipe::Program::Packed(packed_stream(stored.track, segment)?);
-    let recipe = Recipe { streams, program, sections, bytes };
-    Ok(Part::Made { range: 0..bytes, recipe: Arc::new(recipe) })
+    let program = recipe::Program::Packed { stream, sample_aes };
+    let recipe = Recipe { streams, program, sections, bytes, envelope };
+    Ok(Part::Made { range: 0..recipe.length(), recipe: Arc::new(recipe) })
 }

@@ -14,6 +14,8 @@
 use core::ops::Range;
 
 use crate::error::{Error, Result};
+pub use crate::segment::audio_setup::AudioSetup;
+use crate::segment::sample_aes::SampleAes;
 pub use crate::segment::ts_audio::{Adts, AudioCodec, AudioStream};
 use crate::segment::ts_order::{Group, clocks_between};
 pub use crate::segment::ts_order::{Next, Order};
@@ -54,6 +56,8 @@ pub struct Unit {
     pub pts: i64,
     /// Whether decoding can start here.
     pub sync: bool,
+    /// Video under SAMPLE-AES: packets that it takes more; see [`sample_aes_packets`].
+    pub spare: u32,
 }
 
 /// A tag of timed metadata.
@@ -115,11 +119,22 @@ fn presented(pts: i64) -> Times {
     Times { pts: pts.saturating_add(TIME_OFFSET), dts: None }
 }
 
+/// Packets that an access unit of `size` bytes which may grow by `growth` bytes under SAMPLE-AES takes more than without, whatever
+/// its time stamps are.
+pub fn sample_aes_packets(size: u32, growth: u32) -> u32 {
+    let more = |times: Times| {
+        let clear = PesHeader::bytes(Some(times)).saturating_add(size as usize);
+        packets(clear.saturating_add(growth as usize), true) - packets(clear, true)
+    };
+    let (alone, both) = (Times { pts: 0, dts: None }, Times { pts: 0, dts: Some(0) });
+    u32::try_from(more(alone).max(more(both))).unwrap_or(u32::MAX)
+}
+
 /// Packets of an access unit of video. Those of the first one of a fragment are all that stands before the key frame's end:
 /// a fragment begins with them.
 pub fn access_unit_packets(unit: &Unit) -> u64 {
     let header = PesHeader::bytes(Some(video_times(unit)));
-    packets(header.saturating_add(unit.size as usize), true) as u64
+    (packets(header.saturating_add(unit.size as usize), true) as u64).saturating_add(unit.spare.into())
 }
 
 /// Packets of the video of a fragment with this [`Fragment::span`].
@@ -192,9 +207,10 @@ pub struct Before {
 }
 
 /// Writes a segment piece by piece.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Muxer {
     program: Program,
+    sample_aes: Option<SampleAes>,
     pat: Pid,
     pmt: Pid,
     video: Pid,
@@ -203,10 +219,11 @@ pub struct Muxer {
 }
 
 impl Muxer {
-    /// Begins a segment.
-    pub fn new(program: Program, before: Before) -> Self {
+    /// Begins a segment, in the clear or under SAMPLE-AES.
+    pub fn new(program: Program, before: Before, sample_aes: Option<SampleAes>) -> Self {
         Self {
             program,
+            sample_aes,
             pat: Pid::new(PAT_PID, before.segments),
             pmt: Pid::new(PMT_PID, before.segments),
             video: Pid::new(VIDEO_PID, before.video),
@@ -223,14 +240,15 @@ impl Muxer {
     /// Appends the PAT and the PMT, which a segment begins with.
     pub fn psi(&mut self, out: &mut Vec<u8>) {
         self.pat.section(0, &ts_program::association(), out);
-        self.pmt.section(2, &ts_program::map(&self.program), out);
+        self.pmt.section(2, &ts_program::map(&self.program, self.sample_aes.is_some()), out);
     }
 
     /// Appends what `next`, an answer of [`Order::next`] for `fragment`, stands for. `bytes` are the sample (video), the
     /// frames one after the other (audio), or the tag, all as they are stored; nothing for a clock.
     ///
     /// # Errors
-    /// `BadSource` when `bytes` do not have the size that was counted on. Nothing is appended then.
+    /// `BadSource` when `bytes` do not have the size that was counted on, `Internal` when encryption makes them larger than was
+    /// allowed for. Nothing is appended then.
     pub fn write(&mut self, next: &Next, fragment: &Fragment<'_>, bytes: &[u8], out: &mut Vec<u8>) -> Result<()> {
         match next {
             Next::Video { unit, clock } => match fragment.video.get(*unit) {
@@ -258,10 +276,27 @@ impl Muxer {
         if bytes != unit.size {
             return Err(other_size("access unit", bytes.into(), unit.size.into()));
         }
-        let header = PesHeader { stream_id: VIDEO_STREAM_ID, times: Some(video_times(unit)), payload: bytes as usize };
+        let times = Some(video_times(unit));
+        let mut header = PesHeader { stream_id: VIDEO_STREAM_ID, times, payload: bytes as usize };
         let clock = Clock { pcr: reference(clock), random_access: unit.sync };
-        let mut pes = Pes::new(&mut self.video, &header, Some(clock), out);
-        stream.access_unit(sample, unit.sync, |part| pes.put(part));
+        let Some(sample_aes) = &mut self.sample_aes else {
+            let mut pes = Pes::new(&mut self.video, &header, Some(clock), out);
+            stream.access_unit(sample, unit.sync, |part| pes.put(part));
+            return Ok(());
+        };
+        let written = sample_aes.access_unit(stream, sample, unit.sync)?;
+        header.payload = written.len();
+        let bytes = PesHeader::bytes(times) + written.len();
+        let wanted = access_unit_packets(unit);
+        if packets(bytes, true) as u64 > wanted {
+            let message = format!("an access unit of {} bytes became {} under SAMPLE-AES", unit.size, written.len());
+            return Err(Error::internal(message));
+        }
+        // No content asks for more than three times its size.
+        if wanted > 4 + 4 * packets(bytes, true) as u64 {
+            return Err(Error::bad_source(format!("index: {wanted} packets for an access unit of {bytes} bytes")));
+        }
+        Pes::spread(&mut self.video, &header, Some(clock), wanted as usize, out).put(written);
         Ok(())
     }
 
@@ -282,12 +317,22 @@ impl Muxer {
             payload: frames.len() + units.len() * stream.header_bytes(),
         };
         let clock = clock.map(|clock| Clock { pcr: reference(clock), random_access: true });
-        let mut pes = Pes::new(&mut self.audio, &header, clock, out);
         let mut rest = frames;
-        for unit in units {
+        let frames = units.iter().map(|unit| {
             let (frame, after) = rest.split_at_checked(unit.size as usize).unwrap_or((rest, &[]));
-            stream.frame(frame, |part| pes.put(part));
             rest = after;
+            frame
+        });
+        match &mut self.sample_aes {
+            None => {
+                let mut pes = Pes::new(&mut self.audio, &header, clock, out);
+                frames.for_each(|frame| stream.frame(frame, |part| pes.put(part)));
+            }
+            Some(sample_aes) => {
+                sample_aes.begin();
+                frames.for_each(|frame| sample_aes.frame(&stream, frame));
+                Pes::new(&mut self.audio, &header, clock, out).put(sample_aes.end()?);
+            }
         }
         Ok(())
     }

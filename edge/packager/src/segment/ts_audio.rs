@@ -1,9 +1,14 @@
 //! Audio frames as transport streams and packed audio carry them: ADTS before each frame of AAC (ISO/IEC 14496-3, 1.A.2),
 //! everything else as it is stored.
 
+use core::ops::Range;
+
 use crate::bytes::bits::{self, Bits};
+use crate::codec::ac3_frame::Ac3;
 use crate::codec::{Codec, Config, Handler, SampleEntry};
 use crate::error::{Error, Result};
+use crate::segment::audio_setup::AudioSetup;
+use crate::segment::sample_aes::FRAME_CLEAR;
 use crate::segment::ts_video::{no_place, parse, split};
 
 /// Rates that an ADTS header has a number for.
@@ -124,6 +129,7 @@ pub enum AudioCodec {
 pub struct AudioStream {
     codec: AudioCodec,
     config: ProgramConfig,
+    setup: Option<AudioSetup>,
 }
 
 impl AudioStream {
@@ -138,17 +144,18 @@ impl AudioStream {
         if mpeg_1_or_2 || stored.fourcc == *b".mp3" {
             return Ok(Self {
                 config: ProgramConfig::NONE,
+                setup: None,
                 codec: AudioCodec::Mp3 { low_rate: sample_rate(&stored).is_some_and(|rate| rate < 32_000) },
             });
         }
         let (_, config) = parse(entry, Handler::Audio)?;
         let codec = match config.codec {
-            Codec::Aac => return aac(&config),
+            Codec::Aac => return Ok(Self { setup: AudioSetup::from_sample_entry(&stored, &config), ..aac(&config)? }),
             Codec::Ac3 => AudioCodec::Ac3,
             Codec::Eac3 => AudioCodec::Eac3,
             _ => return Err(no_place(&config)),
         };
-        Ok(Self { codec, config: ProgramConfig::NONE })
+        Ok(Self { codec, config: ProgramConfig::NONE, setup: AudioSetup::from_sample_entry(&stored, &config) })
     }
 
     /// The codec.
@@ -164,6 +171,34 @@ impl AudioStream {
         }
     }
 
+    /// What SAMPLE-AES says of it; `None` where it has no form for it.
+    pub fn setup(&self) -> Option<&AudioSetup> {
+        self.setup.as_ref()
+    }
+
+    /// Gives the ranges of a frame in its written form that SAMPLE-AES encrypts, as far as they are whole blocks: of AAC all
+    /// but its header and 16 bytes, of AC-3 and E-AC-3 all but 16 bytes of every sync frame.
+    pub(super) fn encrypted(&self, frame: &[u8], mut put: impl FnMut(Range<usize>)) {
+        let mut at = 0;
+        let header = match self.codec {
+            AudioCodec::Aac(_) => ADTS_BYTES,
+            AudioCodec::Ac3 | AudioCodec::Eac3 | AudioCodec::Mp3 { .. } => 0,
+        };
+        while let Some(rest) = frame.get(at..).filter(|rest| !rest.is_empty()) {
+            let own = match self.codec {
+                AudioCodec::Ac3 | AudioCodec::Eac3 => sync_frame_bytes(rest),
+                AudioCodec::Aac(_) | AudioCodec::Mp3 { .. } => None,
+            };
+            // What cannot be read is taken for one frame.
+            let end = at + own.filter(|own| (1..=rest.len()).contains(own)).unwrap_or(rest.len());
+            let start = at + header + FRAME_CLEAR;
+            if start < end {
+                put(start..end);
+            }
+            at = end;
+        }
+    }
+
     /// Gives the bytes of a frame in their written form.
     pub(super) fn frame(&self, frame: &[u8], mut put: impl FnMut(&[u8])) {
         if let AudioCodec::Aac(adts) = self.codec {
@@ -173,6 +208,17 @@ impl AudioStream {
         }
         put(frame);
     }
+}
+
+/// Length of the sync frame of AC-3 or E-AC-3 that `data` begins with (ETSI TS 102 366, 4.4.1 and E.1.2.2). A stream of one may
+/// have frames of the other.
+fn sync_frame_bytes(data: &[u8]) -> Option<usize> {
+    const MAX_AC3_BSID: u8 = 10;
+    let [0x0b, 0x77, high, low, _, bsid, ..] = data else { return None };
+    if bsid >> 3 <= MAX_AC3_BSID {
+        return Ac3::parse(data).ok().map(|frame| frame.bytes);
+    }
+    Some((usize::from(high & 7) << 8 | usize::from(*low)) * 2 + 2)
 }
 
 /// `samplerate` of a sample entry, without its fraction.
@@ -218,7 +264,7 @@ fn aac(config: &Config) -> Result<AudioStream> {
         return Err(cannot(format!("channel configuration {channels}")));
     }
     let adts = Adts { profile: 1, sampling_frequency_index: index as u8, channel_configuration: channels as u8 };
-    Ok(AudioStream { codec: AudioCodec::Aac(adts), config: program_config })
+    Ok(AudioStream { codec: AudioCodec::Aac(adts), config: program_config, setup: None })
 }
 
 fn object_type(r: &mut Bits<'_>) -> bits::Result<u32> {

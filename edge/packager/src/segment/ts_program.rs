@@ -1,5 +1,6 @@
 //! What a transport stream says of its program: PAT and PMT.
 
+use crate::segment::audio_setup::AudioSetup;
 use crate::segment::ts_audio::{AudioCodec, AudioStream};
 use crate::segment::ts_video::{VideoCodec, VideoStream};
 
@@ -32,29 +33,30 @@ pub struct Audio {
     pub language: Option<[u8; 3]>,
 }
 
-/// What PAT and PMT have after the section length: an identifier, version 0, current, section 0 of 0.
-fn table_start(identifier: u16) -> Vec<u8> {
+/// What PAT and PMT have after the section length: an identifier, a version, current, section 0 of 0.
+fn table_start(identifier: u16, version: u8) -> Vec<u8> {
     let [high, low] = identifier.to_be_bytes();
-    vec![high, low, 0xc1, 0, 0]
+    vec![high, low, 0xc1 | version << 1, 0, 0]
 }
 
 /// The PAT after its section length (ISO/IEC 13818-1, 2.4.4.3): one program.
 pub(super) fn association() -> Vec<u8> {
     const TRANSPORT_STREAM_ID: u16 = 1;
-    let mut out = table_start(TRANSPORT_STREAM_ID);
+    let mut out = table_start(TRANSPORT_STREAM_ID, 0);
     out.extend_from_slice(&PROGRAM_NUMBER.to_be_bytes());
     out.extend_from_slice(&(0xe000 | PMT_PID).to_be_bytes());
     out
 }
 
-/// The PMT after its section length (2.4.4.9).
-pub(super) fn map(program: &Program) -> Vec<u8> {
+/// The PMT after its section length (2.4.4.9), in the clear or under SAMPLE-AES. A title may begin in the clear, so these are two
+/// versions.
+pub(super) fn map(program: &Program, sample_aes: bool) -> Vec<u8> {
     let clock = match (&program.video, &program.audio) {
         (Some(_), _) => VIDEO_PID,
         (None, Some(_)) => AUDIO_PID,
         (None, None) => NO_PID,
     };
-    let mut out = table_start(PROGRAM_NUMBER);
+    let mut out = table_start(PROGRAM_NUMBER, u8::from(sample_aes));
     out.extend_from_slice(&(0xe000 | clock).to_be_bytes());
     with_length(&mut out, |out| {
         if program.id3 {
@@ -68,7 +70,12 @@ pub(super) fn map(program: &Program) -> Vec<u8> {
             VideoCodec::Avc => (0x1b, None),
             VideoCodec::Hevc => (0x24, Some(b"HEVC")),
         };
-        elementary_stream(&mut out, stream_type, VIDEO_PID, |out| registration_descriptor(out, registration));
+        match video.codec() {
+            VideoCodec::Avc if sample_aes => {
+                elementary_stream(&mut out, 0xdb, VIDEO_PID, |out| private_data_descriptor(out, b"zavc"));
+            }
+            _ => elementary_stream(&mut out, stream_type, VIDEO_PID, |out| registration_descriptor(out, registration)),
+        }
     }
     if let Some(audio) = &program.audio {
         // AC-3 and E-AC-3 as ATSC A/52 annex A and G have it, which is what HLS players know.
@@ -79,8 +86,21 @@ pub(super) fn map(program: &Program) -> Vec<u8> {
             AudioCodec::Mp3 { low_rate: false } => (0x03, None),
             AudioCodec::Mp3 { low_rate: true } => (0x04, None),
         };
-        elementary_stream(&mut out, stream_type, AUDIO_PID, |out| {
-            registration_descriptor(out, registration);
+        let encrypted = match audio.stream.codec() {
+            AudioCodec::Aac(_) => Some((0xcf, b"aacd")),
+            AudioCodec::Ac3 => Some((0xc1, b"ac3d")),
+            AudioCodec::Eac3 => Some((0xc2, b"ec3d")),
+            AudioCodec::Mp3 { .. } => None,
+        };
+        let encrypted = encrypted.zip(audio.stream.setup()).filter(|_| sample_aes);
+        elementary_stream(&mut out, encrypted.map_or(stream_type, |((own, _), _)| own), AUDIO_PID, |out| {
+            match encrypted {
+                Some(((_, indicator), setup)) => {
+                    private_data_descriptor(out, indicator);
+                    setup_descriptor(out, setup);
+                }
+                None => registration_descriptor(out, registration),
+            }
             if let Some(language) = audio.language {
                 // ISO_639_language_descriptor (2.6.18), audio type undefined
                 out.extend_from_slice(&[0x0a, 4]);
@@ -97,6 +117,20 @@ pub(super) fn map(program: &Program) -> Vec<u8> {
         });
     }
     out
+}
+
+/// private_data_indicator_descriptor (2.6.28)
+fn private_data_descriptor(out: &mut Vec<u8>, indicator: &[u8; 4]) {
+    out.extend_from_slice(&[0x0f, 4]);
+    out.extend_from_slice(indicator);
+}
+
+/// registration_descriptor (2.6.8) of what is not registered: audio setup information.
+fn setup_descriptor(out: &mut Vec<u8>, setup: &AudioSetup) {
+    const FORMAT: &[u8; 4] = b"apad";
+    out.extend_from_slice(&[0x05, (FORMAT.len() + setup.bytes().len()) as u8]);
+    out.extend_from_slice(FORMAT);
+    out.extend_from_slice(setup.bytes());
 }
 
 fn registration_descriptor(out: &mut Vec<u8>, format: Option<&[u8; 4]>) {

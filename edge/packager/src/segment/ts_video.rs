@@ -4,6 +4,7 @@
 use crate::bytes::Reader;
 use crate::codec::{Codec, Config, Handler, SampleEntry, layer_id};
 use crate::error::{Error, Result};
+use crate::segment::sample_aes;
 
 /// The form that works at the start of an access unit and everywhere else.
 const START_CODE: [u8; 4] = [0, 0, 0, 1];
@@ -114,6 +115,15 @@ impl VideoStream {
         let mut bytes = 0usize;
         self.access_unit(sample, sync, |part| bytes += part.len());
         u32::try_from(bytes).unwrap_or(u32::MAX)
+    }
+
+    /// The most bytes by which the access unit of `sample` grows under SAMPLE-AES; `None` where that has no form for the codec.
+    pub fn sample_aes_growth(&self, sample: &[u8]) -> Option<u32> {
+        if self.codec != VideoCodec::Avc {
+            return None;
+        }
+        let growth = self.units(sample).map(sample_aes::growth).fold(0, usize::saturating_add);
+        Some(u32::try_from(growth).unwrap_or(u32::MAX))
     }
 
     /// Gives the bytes of an access unit piece by piece.

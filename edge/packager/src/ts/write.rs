@@ -196,6 +196,8 @@ pub struct Pes<'a> {
     out: &'a mut Vec<u8>,
     /// Bytes of the PES packet for which no transport stream packet has been begun.
     left: usize,
+    /// Transport stream packets that have not been begun.
+    packets: usize,
     /// Bytes that fit into the packet begun last.
     room: usize,
 }
@@ -203,11 +205,24 @@ pub struct Pes<'a> {
 impl<'a> Pes<'a> {
     /// Begins a PES packet. All of its payload has to be put afterwards.
     pub fn new(pid: &'a mut Pid, header: &PesHeader, clock: Option<Clock>, out: &'a mut Vec<u8>) -> Self {
+        Self::spread(pid, header, clock, 0, out)
+    }
+
+    /// The same in a number of packets, if that is more than are needed and less than there are bytes: what is over becomes
+    /// adaptation fields of the last ones.
+    pub fn spread(
+        pid: &'a mut Pid,
+        header: &PesHeader,
+        clock: Option<Clock>,
+        wanted: usize,
+        out: &'a mut Vec<u8>,
+    ) -> Self {
         let mut start = [0; 19];
         let header_bytes = header.write(&mut start);
         let bytes = header_bytes + header.payload;
-        out.reserve(packets(bytes, clock.is_some()) * PACKET_BYTES);
-        let mut this = Self { pid, out, left: bytes, room: 0 };
+        let packets = packets(bytes, clock.is_some()).max(wanted.min(bytes));
+        out.reserve(packets * PACKET_BYTES);
+        let mut this = Self { pid, out, left: bytes, packets, room: 0 };
         this.begin(UNIT_START, clock);
         this.put(start.get(..header_bytes).unwrap_or_default());
         this
@@ -218,7 +233,7 @@ impl<'a> Pes<'a> {
         loop {
             if self.room == 0 {
                 // Nearly all packets: nothing but a header and 184 bytes.
-                while self.left >= BODY_BYTES
+                while self.left >= BODY_BYTES + self.packets.saturating_sub(1)
                     && let Some((body, rest)) = bytes.split_first_chunk::<BODY_BYTES>()
                 {
                     let mut packet = [0; PACKET_BYTES];
@@ -226,6 +241,7 @@ impl<'a> Pes<'a> {
                     packet[4..].copy_from_slice(body);
                     self.out.extend_from_slice(&packet);
                     self.left -= BODY_BYTES;
+                    self.packets = self.packets.saturating_sub(1);
                     bytes = rest;
                 }
                 if bytes.is_empty() || self.left == 0 {
@@ -243,10 +259,12 @@ impl<'a> Pes<'a> {
         }
     }
 
-    /// Begins a packet with as much room as is needed and possible; the rest of it becomes an adaptation field.
+    /// Begins a packet with as much room as is needed and possible, a byte for each packet after it left over; the rest of it
+    /// becomes an adaptation field.
     fn begin(&mut self, unit_start: u8, clock: Option<Clock>) {
         let least = if clock.is_some() { CLOCK_FIELD_BYTES } else { 0 };
-        self.room = self.left.min(BODY_BYTES - least);
+        self.packets = self.packets.saturating_sub(1);
+        self.room = self.left.saturating_sub(self.packets).min(BODY_BYTES - least);
         self.left -= self.room;
         let field = BODY_BYTES - self.room;
         let control = if field > 0 { PAYLOAD | ADAPTATION } else { PAYLOAD };

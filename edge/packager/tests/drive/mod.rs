@@ -26,6 +26,7 @@ use packager::route::{Resource, Route, SegmentFormat, TrackFile};
 use packager::sealing::{ContentKey, NONCE_BYTES, SealingKey};
 use packager::segment::fmp4::{self, Carrier};
 use packager::segment::gather::Stored;
+use packager::segment::recipe::Secret;
 
 /// Bytes as a media file: boxes, sample tables, codecs, index; then everything that can be asked of the index.
 pub fn file(data: &[u8]) {
@@ -67,9 +68,12 @@ pub fn file(data: &[u8]) {
             }
         }
     }
-    for separate in [false, true] {
+    for (separate, protection) in [false, true].into_iter().flat_map(|s| HLS_PROTECTION.map(|p| (s, p))) {
         let mut documents = documents(PackageType::Hls, 2, &indexed.index, indexed.head_bytes, &[data.len() as u64]);
         Arc::make_mut(&mut documents.configuration).audio_separation = separate;
+        if let Some((scheme, iv)) = protection {
+            protect_with(&mut documents, scheme, u32::from(separate), &[(KeyUse::All, 3, iv)]);
+        }
         let manifest = Resource::Manifest { name: "index".into(), extension: ManifestExtension::M3u8 };
         if respond(&documents, manifest, &indexed.index).is_err_and(|e| e.kind() == ErrorKind::Unsupported) {
             continue;
@@ -168,8 +172,13 @@ pub fn job(data: &[u8]) {
     let Some(Ok(mut route)) = std::str::from_utf8(path).ok().map(Route::parse) else { return };
     let head_bytes = index.get(8..12).map_or(0, |b| u64::from(u32::from_be_bytes([b[0], b[1], b[2], b[3]])));
     let head_bytes = head_bytes.min(index.len() as u64);
-    for package_type in [PackageType::Hls, PackageType::Cmaf, PackageType::Dash] {
-        let documents = documents(package_type, 1 + (index.len() % 30) as u32, index, head_bytes, &[1 << 40, 1 << 40]);
+    let hls = HLS_PROTECTION.map(|protection| (PackageType::Hls, protection));
+    for (package_type, protection) in hls.into_iter().chain([(PackageType::Cmaf, None), (PackageType::Dash, None)]) {
+        let mut documents =
+            documents(package_type, 1 + (index.len() % 30) as u32, index, head_bytes, &[1 << 40, 1 << 40]);
+        if let Some((scheme, iv)) = protection {
+            protect_with(&mut documents, scheme, (index.len() % 3) as u32, &[(KeyUse::All, 3, iv)]);
+        }
         if let Resource::Tagged { tag, .. } = &mut route.resource {
             // The right tag, so that the path leads somewhere.
             *tag = packager::job::tag(&documents);
@@ -358,6 +367,44 @@ pub fn plain(scheme: Scheme) -> Protection {
     let systems = if scheme.is_common() { vec![System::ClearKey] } else { Vec::new() };
     Protection { scheme, systems, clear_lead_segments: 0, pssh_in_moov: false, no_key_sample_groups: false }
 }
+
+/// A key of [`protect_with`]: what it is for, its id and its bytes (all the same), and its initialisation vector.
+pub type TestKey = (KeyUse, u8, Option<[u8; 16]>);
+
+/// Makes the documents protect their output.
+pub fn protect_with(documents: &mut Documents, scheme: Scheme, clear_lead_segments: u32, keys: &[TestKey]) {
+    let (systems, pssh_in_moov, no_key_sample_groups) = (Vec::new(), false, false);
+    let protection = Protection { scheme, systems, clear_lead_segments, pssh_in_moov, no_key_sample_groups };
+    Arc::make_mut(&mut documents.configuration).protection = Some(protection);
+    let sealing = SealingKey::new([7; 32]);
+    let seal = |(usage, id, iv): &TestKey| {
+        let (kid, secret) = (Kid([*id; 16]), ContentKey::new([*id; 16]));
+        let sealed = sealing.seal("keys/g/a/c", kid, &secret, [*id; 24]).expect("16 bytes are sealed");
+        SealedKey { kid, usage: *usage, from_second: 0, iv: iv.map(Iv), sealed, signalling: Vec::new() }
+    };
+    let document = AssetKeys {
+        packaging_group: "g".into(),
+        asset: "a".into(),
+        configuration: "c".into(),
+        scheme,
+        keys: keys.iter().map(seal).collect(),
+        clear_video: false,
+        clear_audio: false,
+    };
+    documents.keys = Some(Arc::new(Keys::open(&document, &sealing).expect("what was sealed is opened")));
+}
+
+/// A key of equal bytes, for what is below jobs.
+pub fn secret(id: u8, iv: [u8; 16]) -> Secret {
+    let mut documents = documents(PackageType::Hls, 6, &[], 0, &[]);
+    protect_with(&mut documents, Scheme::SampleAes, 0, &[(KeyUse::All, id, Some(iv))]);
+    let keys = documents.keys.expect("they were set");
+    Secret { key: keys.all()[0].clone(), iv: Iv(iv) }
+}
+
+/// The ways in which transport streams and packed audio are protected.
+const HLS_PROTECTION: [Option<(Scheme, Option<[u8; 16]>)>; 3] =
+    [None, Some((Scheme::Aes128, None)), Some((Scheme::SampleAes, Some([9; 16])))];
 
 /// Runs a job against an index in memory.
 pub fn respond(documents: &Documents, resource: Resource, index: &[u8]) -> packager::Result<Response> {

@@ -31,6 +31,7 @@ fn samples(file: &[u8], track: &SourceTrack, size: impl Fn(&[u8], bool) -> u32) 
             dts: in_clock(time + reorder),
             pts: in_clock(time + i64::from(sample.composition_offset)),
             sync: sample.sync,
+            spare: 0,
         };
         time += i64::from(sample.duration);
         samples.push((unit, bytes));

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use packager::segment::recipe::Secret;
+use packager::segment::sample_aes::SampleAes;
 use packager::segment::ts::{
     self, Audio, Before, Fragment, Muxer, Next, Order, PSI_BYTES, Packets, Program, Tag, Unit,
 };
@@ -49,11 +51,16 @@ impl Title {
 
     /// The segments, each made of this many cuts. Every size is what was counted before.
     pub fn segments(&self, cuts: usize) -> Vec<Vec<u8>> {
+        self.segments_under(cuts, None)
+    }
+
+    /// The same, under SAMPLE-AES where there is a key.
+    pub fn segments_under(&self, cuts: usize, secret: Option<&Secret>) -> Vec<Vec<u8>> {
         let mut before = Before::default();
         let mut segments = Vec::new();
         for cuts in self.cuts.chunks(cuts) {
             let mut out = Vec::new();
-            let mut muxer = Muxer::new(self.program.clone(), before);
+            let mut muxer = Muxer::new(self.program.clone(), before, secret.map(SampleAes::new));
             muxer.psi(&mut out);
             assert_eq!(out.len() as u64, PSI_BYTES);
             for cut in cuts {

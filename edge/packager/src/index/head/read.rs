@@ -171,6 +171,7 @@ fn read_track(r: &mut Reader<'_>, cuts: usize, block_offset: &mut u64) -> Read<T
         stretches: flags & STRETCHES != 0,
         annex_b: flags & ANNEX_B != 0,
         transport: flags & TRANSPORT != 0,
+        sample_aes: flags & SAMPLE_AES != 0,
         stored,
         hidden: flags & HIDDEN != 0,
         default: flags & DEFAULT != 0,
@@ -232,6 +233,9 @@ fn read_fragments(r: &mut Reader<'_>, cuts: usize, block_offset: &mut u64, track
         let packets = if track.transport { number(r)? } else { 0 };
         let clocks = if track.transport && video { number(r)? } else { 0 };
         let first_sample_packets = if track.transport && video { number(r)? } else { 0 };
+        let grows = track.grows();
+        let sample_aes_packets = if grows { number(r)? } else { 0 };
+        let sample_aes_first_packets = if grows { number(r)? } else { 0 };
         let stored_bytes: u64 = if track.stored.is_some() { number(r)? } else { 0 };
         let cbcs_subsamples: u32 = if track.stretches { number(r)? } else { 0 };
         let cenc_subsamples = if track.stretches {
@@ -242,6 +246,7 @@ fn read_fragments(r: &mut Reader<'_>, cuts: usize, block_offset: &mut u64, track
         };
         let most = if track.stored.is_some() { stored_bytes } else { bytes };
         let fits = first_sample_packets <= packets
+            && sample_aes_first_packets <= sample_aes_packets
             && stored_bytes <= MAX_TICKS
             && decode_time <= MAX_TICKS
             && bytes <= MAX_TICKS
@@ -259,6 +264,8 @@ fn read_fragments(r: &mut Reader<'_>, cuts: usize, block_offset: &mut u64, track
             packets,
             clocks,
             first_sample_packets,
+            sample_aes_packets,
+            sample_aes_first_packets,
             stored_bytes,
             cenc_subsamples,
             cbcs_subsamples,

@@ -42,6 +42,7 @@ impl Track {
             (self.stored.is_some(), STORED),
             (self.hidden, HIDDEN),
             (self.default, DEFAULT),
+            (self.sample_aes, SAMPLE_AES),
         ];
         out.varint(flags.iter().filter(|(set, _)| *set).map(|(_, flag)| flag).sum());
         out.push(match self.sync {
@@ -122,6 +123,10 @@ impl Track {
                     out.varint(u64::from(fragment.clocks));
                     out.varint(u64::from(fragment.first_sample_packets));
                 }
+            }
+            if self.grows() {
+                out.varint(u64::from(fragment.sample_aes_packets));
+                out.varint(u64::from(fragment.sample_aes_first_packets));
             }
             if self.stored.is_some() {
                 out.varint(fragment.stored_bytes);

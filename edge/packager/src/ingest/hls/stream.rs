@@ -302,7 +302,7 @@ impl Stream {
             if sample.sync && stream.access_unit_bytes(data, true) != plain {
                 self.introduced.push(self.scanned.access_units.len());
             }
-            self.scanned.access_units.push(plain);
+            self.scanned.access_unit(plain, stream.sample_aes_growth(data));
         }
         self.scanned
             .stretches
@@ -329,6 +329,7 @@ impl Stream {
         if self.scanned.access_units.len() != self.media.samples.len() {
             // Some sample entry has no place in a transport stream, and so the track has none.
             self.scanned.access_units.clear();
+            self.scanned.growths.clear();
             return;
         }
         let bytes = |stream: &Option<VideoStream>| {

@@ -8,9 +8,14 @@ use crate::index::head::Cut;
 use crate::index::{Head, Track};
 use crate::media::delivery::Delivery;
 use crate::media::presentation::Rendition;
+use crate::media::segmenter;
 use crate::media::time::rescale;
 use crate::route::{SegmentFormat, TrackFile};
 use crate::segment::ts;
+
+/// The media sequence number that playlists begin with. Gaps count; where a key has no initialisation vector, that of a
+/// segment is its number.
+pub const FIRST_SEQUENCE_NUMBER: u32 = 1;
 
 /// Times of a media playlist in microseconds, so that rounding does not add up.
 fn micros(ticks: u64, track: &Track) -> u64 {
@@ -67,8 +72,8 @@ pub fn media(
             // Audio lists cover the same time as video lists, even where there is no audio yet.
             start = match reference {
                 Some((video, listed)) => {
-                    let before = listed.segments.iter().take_while(|s| s.fragments.end <= first_fragment);
-                    gaps.extend(before.map(|s| micros(s.end, video) - micros(s.start, video)));
+                    let before = segmenter::before(&listed.segments, first_fragment);
+                    gaps.extend(before.iter().map(|s| micros(s.end, video) - micros(s.start, video)));
                     let covering = listed.segments.get(gaps.len()).map_or(start, |s| micros(s.start, video));
                     covering.min(start)
                 }
@@ -89,7 +94,7 @@ pub fn media(
     };
     let _ = writeln!(
         out,
-        "#EXTM3U\n#EXT-X-VERSION:{version}\n#EXT-X-TARGETDURATION:{target}\n#EXT-X-MEDIA-SEQUENCE:1\n\
+        "#EXTM3U\n#EXT-X-VERSION:{version}\n#EXT-X-TARGETDURATION:{target}\n#EXT-X-MEDIA-SEQUENCE:{FIRST_SEQUENCE_NUMBER}\n\
          #EXT-X-PLAYLIST-TYPE:VOD\n#EXT-X-INDEPENDENT-SEGMENTS"
     );
     let mut periods = Periods::new(head);

@@ -5,7 +5,7 @@ mod media;
 mod multivariant;
 mod renditions;
 
-pub use media::{Iframe, iframes, media};
+pub use media::{FIRST_SEQUENCE_NUMBER, Iframe, iframes, media};
 pub use multivariant::multivariant;
 
 /// Media type of every playlist (RFC 8216bis, 4).

@@ -69,7 +69,7 @@ pub fn multivariant(presentation: &Presentation) -> Result<String> {
             write_variant(&mut out, &shared, video, group);
         }
     }
-    for video in videos.iter().filter(|_| listed) {
+    for video in videos.iter().filter(|video| listed && video.rendition.has_iframes()) {
         let _ = write!(out, "#EXT-X-I-FRAME-STREAM-INF:BANDWIDTH={}", video.rendition.iframe_bandwidth.max(1));
         let _ = write!(out, ",CODECS=\"{}\"", codec(video.track));
         write_picture(&mut out, video);
