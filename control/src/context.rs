@@ -9,6 +9,7 @@ use crate::archive::Storage;
 use crate::db::Db;
 use crate::push::Client;
 use crate::secrets::Secrets;
+use crate::vault::Vault;
 
 /// Everything that requests and loops depend on; cheap to clone.
 #[derive(Clone)]
@@ -24,6 +25,10 @@ pub struct Parts {
     pub indexes: Storage,
     /// Tokens and keys.
     pub secrets: Secrets,
+    /// Seals what is secret in the database; `None` without a master key.
+    pub vault: Option<Vault>,
+    /// Base URL of key delivery as players reach it; no trailing slash.
+    pub keys_url: String,
     /// What reaches edges.
     pub client: Client,
     /// Base URL that viewers use, when an operator says so; no trailing slash.
@@ -34,6 +39,8 @@ pub struct Parts {
     pub player: Option<PathBuf>,
     /// Something waits to be indexed.
     pub ingest_wake: Wake,
+    /// Keys are wanted.
+    pub keys_wake: Wake,
     /// Something waits to be pushed.
     pub push_wake: Wake,
 }

@@ -15,10 +15,12 @@ pub mod ingest;
 pub mod jobs;
 pub mod locate;
 pub mod options;
+pub mod protect;
 pub mod push;
 pub mod secrets;
 pub mod server;
 pub mod telemetry;
+pub mod vault;
 
 pub use options::ServeOptions;
 pub use server::{Server, serve};

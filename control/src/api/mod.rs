@@ -14,6 +14,7 @@ mod openapi;
 mod origin;
 mod page;
 mod player;
+mod protection;
 mod strict;
 
 use axum::Router;
@@ -42,6 +43,12 @@ pub const MAX_BITRATE: u64 = 1_000_000_000_000;
 pub const MAX_CONTENT_ID_BYTES: usize = 256;
 /// The longest base URL of an edge.
 pub const MAX_URL_BYTES: usize = 512;
+/// The longest URL of a licence server.
+pub const MAX_LICENCE_URL_BYTES: usize = 512;
+/// Static keys of one configuration.
+pub const MAX_STATIC_KEYS: usize = 16;
+/// Keys that the tokens of one configuration may be signed with.
+pub const MAX_TOKEN_KEYS: usize = 8;
 /// The longest language tag.
 pub const MAX_LANGUAGE_BYTES: usize = 35;
 

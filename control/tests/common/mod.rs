@@ -14,11 +14,17 @@ use control::db::indexes::IndexObject;
 use control::db::{Db, assets, indexes, sources};
 use control::push::{Client, documents};
 use control::secrets::Secrets;
+use control::vault::{MasterKey, Vault};
 use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::BodyExt as _;
 use serde_json::Value;
 use tempfile::TempDir;
 use tower::Service as _;
+
+/// Base URL of key delivery.
+pub const KEYS_URL: &str = "https://keys.example.com";
+/// The master key.
+pub const MASTER_KEY: &str = "4d61737465724d61737465724d61737465724d61737465724d61737465724d61";
 
 pub const TOKEN: &str = "administrator-of-tests";
 
@@ -69,16 +75,21 @@ impl Control {
     /// Opens what is in a directory, as a start of the program does.
     pub async fn open(directory: TempDir) -> Self {
         let data = directory.path();
+        let db = Db::open(&data.join("control.db")).await.unwrap();
+        let vault = Vault::open(&db, Some(MasterKey::from_hex(MASTER_KEY).unwrap())).await.unwrap();
         let context = Context::new(Parts {
-            db: Db::open(&data.join("control.db")).await.unwrap(),
+            db,
             media: Storage::open(None, &data.join("media")).unwrap(),
             indexes: Storage::open(None, &data.join("indexes")).unwrap(),
             secrets: Secrets::open(data, Some(TOKEN)).unwrap(),
+            vault,
+            keys_url: KEYS_URL.to_owned(),
             client: Client::new().unwrap(),
             public_url: None,
             embedded_edge: None,
             player: None,
             ingest_wake: Wake::default(),
+            keys_wake: Wake::default(),
             push_wake: Wake::default(),
         });
         Self { router: api::router(context.clone()), context, directory }
