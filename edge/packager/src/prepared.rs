@@ -92,7 +92,7 @@ fn protection(
     let protected = documents.configuration.protection.as_ref().filter(|_| delivery != Delivery::Absent);
     let Some((wanted, keys)) = protected.zip(documents.keys.as_ref()) else { return Ok(None) };
     let Some(own) = keys.of(track)? else { return Ok(None) };
-    TrackProtection::new(wanted.scheme, &own, track.timescale, segments, wanted.clear_lead_segments).map(Some)
+    TrackProtection::new(wanted, &own, track.timescale, segments).map(Some)
 }
 
 /// What is multiplexed with video has to be in some segment even where the video has nothing.
@@ -105,7 +105,7 @@ fn reach(segments: &mut [Segment], end: usize) {
 }
 
 /// The timed metadata that segments of `track` carry: those of video do, or of audio when there is no video.
-fn events<'a>(head: &'a Head, track: &Track) -> Option<&'a Track> {
+pub(crate) fn events<'a>(head: &'a Head, track: &Track) -> Option<&'a Track> {
     let carries = match track.media {
         Media::Video(_) => true,
         Media::Audio(_) => !head.tracks.iter().any(Track::is_video),
@@ -114,9 +114,10 @@ fn events<'a>(head: &'a Head, track: &Track) -> Option<&'a Track> {
     head.tracks.iter().find(|t| t.media == Media::Metadata && carries)
 }
 
-/// What CMAF segments of `track` are made of.
-pub(crate) fn carrier<'a>(head: &'a Head, track: &'a Track) -> Carrier<'a> {
-    Carrier { track, events: events(head, track) }
+/// What CMAF segment `number`, counted from 0, of `track` is made of.
+pub(crate) fn carrier<'a>(head: &'a Head, track: &'a Track, rendition: &'a Rendition, number: usize) -> Carrier<'a> {
+    let protection = rendition.protection.as_ref().map(|p| p.segment(number));
+    Carrier { track, events: events(head, track), protection }
 }
 
 /// What transport streams of `video` are made of.
@@ -125,10 +126,10 @@ pub(crate) fn program<'a>(head: &'a Head, video: &'a Track, audio: Option<usize>
     Program { video, audio, events: events(head, video).filter(|e| e.transport) }
 }
 
-/// Length in bytes of a segment; 0 where it is not known from the head.
-fn length(head: &Head, track: &Track, delivery: Delivery, segment: &Segment) -> u64 {
-    match delivery {
-        Delivery::Cmaf => fmp4::length(carrier(head, track), segment),
+/// Length in bytes of segment `number`, counted from 0; 0 where it is not known from the head.
+fn length(head: &Head, track: &Track, rendition: &Rendition, number: usize, segment: &Segment) -> u64 {
+    match rendition.delivery {
+        Delivery::Cmaf => fmp4::length(carrier(head, track, rendition, number), segment),
         Delivery::Transport { audio } => transport::length(program(head, track, audio), segment),
         Delivery::Packed(_) => transport::packed_length(track, segment),
         // Text is small: its own bytes are near enough.
@@ -142,8 +143,8 @@ fn length(head: &Head, track: &Track, delivery: Delivery, segment: &Segment) -> 
 
 /// Fills in the bit rates.
 fn measured(head: &Head, track: &Track, mut rendition: Rendition, target: u32) -> Rendition {
-    let delivery = rendition.delivery;
-    let bytes = rendition.segments.iter().map(|segment| length(head, track, delivery, segment));
+    let numbered = rendition.segments.iter().enumerate();
+    let bytes = numbered.map(|(number, segment)| length(head, track, &rendition, number, segment));
     (rendition.peak_bandwidth, rendition.average_bandwidth) =
         bandwidth(&rendition.segments, bytes, track.timescale, target);
     if track.is_video() {
@@ -165,7 +166,7 @@ pub(crate) fn iframes(head: &Head, track: &Track, rendition: &Rendition) -> Vec<
     let numbered = (1u32..).zip(&rendition.segments);
     let frames = numbered.flat_map(|(number, segment)| {
         let frames = match rendition.delivery {
-            Delivery::Cmaf => fmp4::iframes(carrier(head, track), segment),
+            Delivery::Cmaf => fmp4::iframes(carrier(head, track, rendition, number as usize - 1), segment),
             Delivery::Transport { audio } => transport::iframes(program(head, track, audio), segment),
             _ => Vec::new(),
         };

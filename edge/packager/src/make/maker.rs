@@ -3,6 +3,7 @@
 use core::ops::Range;
 use std::sync::Arc;
 
+use super::encryptor::Encryptor;
 use super::input::{self, Buffer, Input};
 use super::samples::{Samples, Taken};
 use crate::error::{Error, Result};
@@ -42,6 +43,7 @@ pub struct Maker {
     /// Position in the output up to which everything was made.
     at: u64,
     sample: Vec<u8>,
+    encryptor: Option<Encryptor>,
     writer: Option<Writer>,
 }
 
@@ -80,6 +82,10 @@ impl Maker {
             position: 0,
             at: chosen.first().map_or(range.end, |s| s.start),
             sample: Vec::new(),
+            encryptor: match &recipe.program {
+                Program::Protected(cipher) => Some(Encryptor::new(cipher)),
+                _ => None,
+            },
             writer: None,
             inputs,
             range,
@@ -119,6 +125,7 @@ impl Maker {
             let start = out.len();
             let taken = match &recipe.program {
                 Program::Plain => self.plain(&recipe, section, None, out)?,
+                Program::Protected(_) => self.protected(&recipe, section, out)?,
                 Program::Packed(stream) => self.plain(&recipe, section, Some(stream), out)?,
                 Program::Transport(transport) => self.transport(&recipe, transport, section, out)?,
             };
@@ -184,6 +191,37 @@ impl Maker {
             self.position += 1;
         }
         Ok(Some(taken))
+    }
+
+    /// The head of a section, then its samples, encrypted many at a time.
+    fn protected(&mut self, recipe: &Recipe, section: &Section, out: &mut Vec<u8>) -> Result<Option<Taken>> {
+        let (Some(stream), Some(share)) = (recipe.streams.first(), section.shares.first()) else {
+            return Err(Error::internal("a section without a stream"));
+        };
+        if self.position == 0 {
+            self.position = 1;
+            out.extend_from_slice(&section.head);
+            self.enter(section);
+            return Ok(None);
+        }
+        let lost = || Error::internal("no stream");
+        let encryptor = self.encryptor.as_mut().ok_or_else(lost)?;
+        let samples = self.samples.first_mut().ok_or_else(lost)?;
+        while !encryptor.is_full() {
+            let number = share.samples.start + self.position - 1;
+            let Some(sample) = stream.samples.get(number).filter(|_| number < share.samples.end) else {
+                self.section += 1;
+                self.position = 0;
+                break;
+            };
+            if let need @ Taken::Need(_) = samples.take(sample.size, &self.buffers, encryptor.room())? {
+                return Ok(Some(need));
+            }
+            encryptor.add(stream, number, sample.size as usize)?;
+            self.position += 1;
+        }
+        encryptor.finish(out)?;
+        Ok(None)
     }
 
     /// The tables at the start, then the units of a fragment in their order. One of them at a time.

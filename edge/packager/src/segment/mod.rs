@@ -1,5 +1,6 @@
 //! Media to bytes.
 
+mod auxiliary;
 pub mod emsg;
 pub mod fmp4;
 pub mod gather;
