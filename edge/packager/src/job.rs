@@ -197,11 +197,11 @@ impl Job {
         let (content_type, bytes) = match file {
             TrackFile::Playlist => {
                 let reference = if track.is_video() { None } else { prepared.reference() };
-                (hls::CONTENT_TYPE, hls::media(head, track, rendition, reference).into())
+                (hls::CONTENT_TYPE, hls::media(head, track, rendition, reference)?.into())
             }
             TrackFile::IframePlaylist if track.is_video() => {
                 let frames = prepared::iframes(head, track, rendition);
-                (hls::CONTENT_TYPE, hls::iframes(head, track, rendition, &frames).into())
+                (hls::CONTENT_TYPE, hls::iframes(head, track, rendition, &frames)?.into())
             }
             TrackFile::IframePlaylist => return missing("I-frames"),
             TrackFile::Init(period) if rendition.delivery.format() == Some(SegmentFormat::Cmaf) => {

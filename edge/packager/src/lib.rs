@@ -5,6 +5,7 @@ pub mod bytes;
 pub mod cenc;
 pub mod codec;
 pub mod config;
+pub mod drm;
 pub mod error;
 pub mod index;
 pub mod ingest;

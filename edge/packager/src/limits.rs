@@ -20,6 +20,16 @@ pub const MAX_CLEAR_LEAD_SEGMENTS: u32 = 60;
 pub const MAX_CONTENT_KEYS: usize = 1000;
 /// One piece of what players are told about a key: a `pssh` box with a licence policy stays below 8 KiB.
 pub const MAX_SIGNALLING_BYTES: usize = 32 << 10;
+/// Key ids in one `pssh` box: one for each of eight classes in a few periods.
+pub const MAX_PSSH_KEY_IDS: usize = 256;
+/// Fields of a Widevine header: nine and its key ids, and room for new ones.
+pub const MAX_WIDEVINE_FIELDS: usize = MAX_PSSH_KEY_IDS + 64;
+/// A PlayReady object: its definition ends at 15 KB.
+pub const MAX_PLAYREADY_BYTES: usize = 15 << 10;
+/// Elements in each other in what stands in a `ContentProtection` element; real ones have two or three.
+pub const MAX_FRAGMENT_DEPTH: usize = 8;
+/// A URL of a licence server or of a key.
+pub const MAX_LICENCE_URL_BYTES: usize = 2048;
 
 /// Media files of one asset: a generous ladder with thirty languages.
 pub const MAX_SOURCES: usize = 64;

@@ -4,7 +4,7 @@ use std::io;
 
 use quick_xml::events::BytesText;
 
-use super::{Period, Xml, template};
+use super::{Period, Xml, protection, template};
 use crate::index::Track;
 use crate::index::head::{Audio, Text, Video, VideoRange};
 use crate::media::delivery::Delivery;
@@ -19,6 +19,10 @@ const ROLE: &str = "urn:mpeg:dash:role:2011";
 pub(super) struct Place<'a> {
     pub presentation: &'a Presentation,
     pub period: &'a Period,
+    /// The id of the adaptation set.
+    pub id: usize,
+    /// The ids of sets that players may switch to and from.
+    pub siblings: Vec<usize>,
 }
 
 impl Place<'_> {
@@ -52,11 +56,11 @@ fn frame_rate((rate, scale): (u32, u32)) -> String {
     }
 }
 
-pub(super) fn video(xml: &mut Xml, place: &Place<'_>, set: &[Item<'_, Video>], id: usize) -> io::Result<()> {
+pub(super) fn video(xml: &mut Xml, place: &Place<'_>, set: &[Item<'_, Video>]) -> io::Result<()> {
     let Some(first) = set.first() else { return Ok(()) };
     let (width, height) = first.shown();
     let mut attributes = vec![
-        ("id", id.to_string()),
+        ("id", place.id.to_string()),
         ("contentType", "video".to_owned()),
         ("mimeType", "video/mp4".to_owned()),
         ("par", ratio(width, height)),
@@ -69,6 +73,8 @@ pub(super) fn video(xml: &mut Xml, place: &Place<'_>, set: &[Item<'_, Video>], i
     }
     let element = xml.create_element("AdaptationSet").with_attributes(attributes.iter().map(|(k, v)| (*k, v.as_str())));
     element.write_inner_content(|xml| {
+        protection::write(xml, first.rendition, place.period)?;
+        protection::write_switching(xml, &place.siblings)?;
         let transfer = match first.media.range {
             VideoRange::Sdr => None,
             VideoRange::Pq => Some("16"),
@@ -130,10 +136,10 @@ fn write_captions(xml: &mut Xml, set: &[Item<'_, Video>]) -> io::Result<()> {
     Ok(())
 }
 
-pub(super) fn audio(xml: &mut Xml, place: &Place<'_>, set: &[Item<'_, Audio>], id: usize) -> io::Result<()> {
+pub(super) fn audio(xml: &mut Xml, place: &Place<'_>, set: &[Item<'_, Audio>]) -> io::Result<()> {
     let Some(first) = set.first() else { return Ok(()) };
     let mut attributes =
-        vec![("id", id.to_string()), ("contentType", "audio".to_owned()), ("mimeType", "audio/mp4".to_owned())];
+        vec![("id", place.id.to_string()), ("contentType", "audio".to_owned()), ("mimeType", "audio/mp4".to_owned())];
     if let Some(language) = &first.track.language {
         attributes.push(("lang", language.clone()));
     }
@@ -141,6 +147,8 @@ pub(super) fn audio(xml: &mut Xml, place: &Place<'_>, set: &[Item<'_, Audio>], i
     attributes.push(("startWithSAP", "1".to_owned()));
     let element = xml.create_element("AdaptationSet").with_attributes(attributes.iter().map(|(k, v)| (*k, v.as_str())));
     element.write_inner_content(|xml| {
+        protection::write(xml, first.rendition, place.period)?;
+        protection::write_switching(xml, &place.siblings)?;
         place.events(xml, !place.presentation.head.tracks.iter().any(Track::is_video))?;
         label(xml, first.track)?;
         if first.track.role.as_deref() == Some("description") {
@@ -190,7 +198,7 @@ fn channels(xml: &mut Xml, audio: &Audio) -> io::Result<()> {
     Ok(())
 }
 
-fn descriptor(xml: &mut Xml, name: &str, scheme: &str, value: &str) -> io::Result<()> {
+pub(super) fn descriptor(xml: &mut Xml, name: &str, scheme: &str, value: &str) -> io::Result<()> {
     xml.create_element(name).with_attributes([("schemeIdUri", scheme), ("value", value)]).write_empty()?;
     Ok(())
 }
@@ -210,13 +218,13 @@ fn write_role(xml: &mut Xml, track: &Track) -> io::Result<()> {
     }
 }
 
-pub(super) fn text(xml: &mut Xml, place: &Place<'_>, item: &Item<'_, Text>, id: usize) -> io::Result<()> {
+pub(super) fn text(xml: &mut Xml, place: &Place<'_>, item: &Item<'_, Text>) -> io::Result<()> {
     let track = item.track;
     let file = item.rendition.delivery == Delivery::WebvttFile;
     let codecs = if item.rendition.delivery == Delivery::Wvtt { "wvtt" } else { track.codec.as_str() };
     let mime = if file { "text/vtt" } else { "application/mp4" };
     let mut attributes =
-        vec![("id", id.to_string()), ("contentType", "text".to_owned()), ("mimeType", mime.to_owned())];
+        vec![("id", place.id.to_string()), ("contentType", "text".to_owned()), ("mimeType", mime.to_owned())];
     if let Some(language) = &track.language {
         attributes.push(("lang", language.clone()));
     }

@@ -1,6 +1,7 @@
 //! DASH media presentation descriptions (ISO/IEC 23009-1, DASH-IF IOP).
 
 mod adaptation;
+mod protection;
 mod template;
 
 use core::ops::Range;
@@ -51,8 +52,9 @@ pub fn mpd(presentation: &Presentation) -> Result<String> {
     let mut xml = Writer::new_with_indent(Vec::with_capacity(4096), b' ', 2);
     let write = xml
         .create_element("MPD")
+        .with_attributes([("xmlns", "urn:mpeg:dash:schema:mpd:2011")])
+        .with_attributes(presentation.keys.iter().map(|_| ("xmlns:cenc", "urn:mpeg:cenc:2013")))
         .with_attributes([
-            ("xmlns", "urn:mpeg:dash:schema:mpd:2011"),
             ("profiles", "urn:mpeg:dash:profile:isoff-live:2011,urn:mpeg:dash:profile:cmaf:2019"),
             ("type", "static"),
             ("mediaPresentationDuration", duration.as_str()),
@@ -103,29 +105,46 @@ fn write_period(xml: &mut Xml, presentation: &Presentation, items: &Items<'_>, p
     let element =
         xml.create_element("Period").with_attributes([("id", id.as_str()), ("start", &start), ("duration", &duration)]);
     element.write_inner_content(|xml| {
-        let place = Place { presentation, period };
         let mut id = 0;
         let videos = present(&items.videos, period);
-        for set in group(videos, |a, b| family(a.track) == family(b.track) && a.media.range == b.media.range) {
-            adaptation::video(xml, &place, &set, id)?;
-            id += 1;
+        for alike in group(videos, |a, b| family(a.track) == family(b.track) && a.media.range == b.media.range) {
+            let sets = by_keys(alike, period);
+            for (own, set) in sets.iter().enumerate() {
+                let siblings = siblings(id, sets.len(), own);
+                adaptation::video(xml, &Place { presentation, period, id: id + own, siblings }, set)?;
+            }
+            id += sets.len();
         }
         let described = |t: &Track| (t.language.clone(), t.label.clone(), t.role.clone());
-        for set in group(present(&items.audios, period), |a, b| {
+        for alike in group(present(&items.audios, period), |a, b| {
             family(a.track) == family(b.track)
                 && described(a.track) == described(b.track)
                 && a.media.hls_channels() == b.media.hls_channels()
         }) {
-            adaptation::audio(xml, &place, &set, id)?;
-            id += 1;
+            let sets = by_keys(alike, period);
+            for (own, set) in sets.iter().enumerate() {
+                let siblings = siblings(id, sets.len(), own);
+                adaptation::audio(xml, &Place { presentation, period, id: id + own, siblings }, set)?;
+            }
+            id += sets.len();
         }
         for text in present(&items.texts, period) {
-            adaptation::text(xml, &place, &text, id)?;
+            adaptation::text(xml, &Place { presentation, period, id, siblings: Vec::new() }, &text)?;
             id += 1;
         }
         Ok(())
     })?;
     Ok(())
+}
+
+/// One set for each key: all representations of a set are decrypted alike (DASH-IF IOP).
+fn by_keys<'a, M>(alike: Vec<Item<'a, M>>, period: &Period) -> Vec<Vec<Item<'a, M>>> {
+    group(alike, |a, b| protection::kids(a.rendition, period) == protection::kids(b.rendition, period))
+}
+
+/// The ids of the sets that were one set but for their keys, without that of set `own`.
+fn siblings(first: usize, count: usize, own: usize) -> Vec<usize> {
+    (0..count).filter(|other| *other != own).map(|other| first + other).collect()
 }
 
 /// What has any segment in a period.

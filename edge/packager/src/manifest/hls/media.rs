@@ -2,6 +2,8 @@
 
 use core::fmt::Write;
 
+use super::keys::KeyTags;
+use crate::error::Result;
 use crate::index::head::Cut;
 use crate::index::{Head, Track};
 use crate::media::delivery::Delivery;
@@ -46,7 +48,16 @@ impl Periods<'_> {
 }
 
 /// The media playlist of a track. `reference` is the first video track, which audio that begins late is aligned to.
-pub fn media(head: &Head, track: &Track, rendition: &Rendition, reference: Option<(&Track, &Rendition)>) -> String {
+///
+/// # Errors
+/// `Upstream` when a key has nothing to say in HLS.
+pub fn media(
+    head: &Head,
+    track: &Track,
+    rendition: &Rendition,
+    reference: Option<(&Track, &Rendition)>,
+) -> Result<String> {
+    let mut keys = KeyTags::new(rendition)?;
     let mut gaps: Vec<u64> = Vec::new();
     let mut entries: Vec<u64> = Vec::with_capacity(rendition.segments.len());
     let first_fragment = rendition.segments.first().map_or(0, |s| s.fragments.start);
@@ -74,7 +85,7 @@ pub fn media(head: &Head, track: &Track, rendition: &Rendition, reference: Optio
     let version = match mapped {
         _ if !gaps.is_empty() => 8,
         true => 6,
-        false => 3,
+        false => keys.version().max(3),
     };
     let _ = writeln!(
         out,
@@ -100,11 +111,13 @@ pub fn media(head: &Head, track: &Track, rendition: &Rendition, reference: Optio
                 let _ = writeln!(out, "#EXT-X-MAP:URI=\"{}\"", TrackFile::Init(period));
             }
         }
+        // After EXT-X-MAP: init segments are in the clear, and players learn the key id from them.
+        keys.enter(&mut out, number as usize - 1);
         write_extinf(&mut out, duration);
         let _ = writeln!(out, "{}", TrackFile::Segment { number, format });
     }
     out.push_str("#EXT-X-ENDLIST\n");
-    out
+    Ok(out)
 }
 
 /// A key frame in a segment: which segment, when, and where.
@@ -119,7 +132,11 @@ pub struct Iframe {
 }
 
 /// The I-frame playlist of a video track (4.4.3.6).
-pub fn iframes(head: &Head, track: &Track, rendition: &Rendition, frames: &[Iframe]) -> String {
+///
+/// # Errors
+/// `Upstream` when a key has nothing to say in HLS.
+pub fn iframes(head: &Head, track: &Track, rendition: &Rendition, frames: &[Iframe]) -> Result<String> {
+    let mut keys = KeyTags::new(rendition)?;
     let ends = frames.iter().skip(1).map(|f| f.time).chain([track.end]);
     let durations: Vec<u64> =
         frames.iter().zip(ends).map(|(f, end)| micros(end.max(f.time), track) - micros(f.time, track)).collect();
@@ -153,13 +170,14 @@ pub fn iframes(head: &Head, track: &Track, rendition: &Rendition, frames: &[Ifra
             out.push_str("#EXT-X-DISCONTINUITY\n");
             map(&mut out, period, frame.segment);
         }
+        keys.enter(&mut out, (frame.segment as usize).saturating_sub(1));
         write_extinf(&mut out, duration);
         let length = frame.range.end - frame.range.start;
         let file = TrackFile::Segment { number: frame.segment, format };
         let _ = writeln!(out, "#EXT-X-BYTERANGE:{length}@{}\n{file}", frame.range.start);
     }
     out.push_str("#EXT-X-ENDLIST\n");
-    out
+    Ok(out)
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! HLS playlists (RFC 8216bis).
 
+mod keys;
 mod media;
 mod multivariant;
 mod renditions;

@@ -2,6 +2,7 @@
 
 use core::fmt::Write;
 
+use super::keys;
 use super::renditions::{self, Group, SUBTITLES, url};
 use crate::error::Result;
 use crate::index::head::{Text, Video};
@@ -31,13 +32,17 @@ pub fn multivariant(presentation: &Presentation) -> Result<String> {
     let channels = renditions::caption_channels(&videos);
     let service = listed && channels.iter().any(|c| c.starts_with("SERVICE"));
     let mut out = String::with_capacity(2048);
+    let audible = groups.iter().filter(|g| videos.is_empty() || (listed && g.is_listed())).flat_map(Group::separate);
+    let played = videos.iter().map(|v| v.rendition).chain(audible.map(|a| a.rendition));
+    let (session_keys, session_version) = keys::session_keys(played)?;
     // The lowest version whose features are used: 7 for SERVICE instream ids, 4 for renditions (RFC 8216bis, 8).
     let version = match listed {
         _ if service => 7,
-        true => 4,
-        false => 3,
+        true => session_version.max(4),
+        false => session_version.max(3),
     };
     let _ = writeln!(out, "#EXTM3U\n#EXT-X-VERSION:{version}\n#EXT-X-INDEPENDENT-SEGMENTS");
+    out.push_str(&session_keys);
     for group in groups.iter().filter(|g| listed && g.is_listed()) {
         renditions::write_audio(&mut out, presentation, group);
     }

@@ -36,13 +36,15 @@ impl Group<'_> {
         self.members.len() > 1 || (!self.multiplexed && !self.members.is_empty())
     }
 
+    /// The members that have segments of their own.
+    pub fn separate(&self) -> impl Iterator<Item = &Item<'_, Audio>> {
+        let members = self.members.iter().enumerate();
+        members.filter(|(at, _)| !self.multiplexed || *at != self.default_member()).map(|(_, member)| member)
+    }
+
     /// Most and average bits a second that a member adds to the video.
     pub fn bandwidth(&self) -> (u64, u64) {
-        let of = |rate: fn(&Item<'_, Audio>) -> u64| {
-            let members = self.members.iter().enumerate();
-            let added = members.filter(|(at, _)| !self.multiplexed || *at != self.default_member());
-            added.map(|(_, m)| rate(m)).max().unwrap_or(0)
-        };
+        let of = |rate: fn(&Item<'_, Audio>) -> u64| self.separate().map(rate).max().unwrap_or(0);
         (of(|m| m.rendition.peak_bandwidth), of(|m| m.rendition.average_bandwidth))
     }
 }
