@@ -9,6 +9,7 @@ pub mod archive;
 pub mod clock;
 pub mod context;
 pub mod db;
+pub mod delivery;
 pub mod embedded;
 pub mod error;
 pub mod ingest;

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use crate::api;
 use crate::archive::Storage;
 use crate::clock;
-use crate::context::{Context, Parts, Wake};
+use crate::context::{Context, KeyLimits, Parts, Wake};
 use crate::db::{self, Db};
 use crate::embedded::{self, EmbeddedEdge};
 use crate::jobs;
@@ -86,7 +86,9 @@ pub async fn serve(options: ServeOptions) -> Result<Server> {
         indexes,
         secrets,
         vault,
+        key_client: keys::speke::Client::new(keys::speke::Settings::default())?,
         keys_url: keys_url.unwrap_or_else(|| embedded::local_url(control)),
+        key_limits: KeyLimits::default(),
         client: Client::new()?,
         public_url,
         embedded_edge,
@@ -145,6 +147,7 @@ async fn serve_control(listener: TcpListener, router: axum::Router, mut stop: wa
     let listener = listener.tap_io(|stream| {
         let _ = stream.set_nodelay(true);
     });
+    let router = router.into_make_service_with_connect_info::<SocketAddr>();
     let server = axum::serve(listener, router).with_graceful_shutdown(async move {
         let _ = graceful.wait_for(|stop| *stop).await;
     });

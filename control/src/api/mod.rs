@@ -10,6 +10,8 @@ pub mod extract;
 pub mod fields;
 pub mod groups;
 mod health;
+mod key_delivery;
+mod key_tokens;
 mod openapi;
 mod origin;
 mod page;
@@ -65,6 +67,7 @@ pub fn router(context: Context) -> Router {
         .route("/healthz", get(health::health))
         .route("/metrics", get(health::metrics))
         .route("/openapi.json", get(move || openapi::serve(document)))
+        .merge(key_delivery::router())
         .merge(player::router(context.player.as_deref()))
         .method_not_allowed_fallback(method_not_allowed);
     Router::new()

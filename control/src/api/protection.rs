@@ -1,5 +1,6 @@
 //! The field `protection` of packaging configurations: its checks, and how it is stored.
 
+use keys::contract::Contract;
 use packager::config::{self, Iv};
 use sqlx::SqliteConnection;
 
@@ -7,7 +8,9 @@ use super::{MAX_LICENCE_URL_BYTES, MAX_STATIC_KEYS, MAX_TOKEN_KEYS};
 use crate::context::Context;
 use crate::db::configurations::Configuration;
 use crate::db::{asset_keys, assets, configurations};
+use crate::delivery::token;
 use crate::error::{ApiError, ApiResult};
+use crate::protect::key_server::KeyServer;
 use crate::protect::settings::{
     KeyDelivery, LicenceUrls, Policy, Scheme, StaticKey, TokenAlgorithm, Usage, UsageMedia,
 };
@@ -43,6 +46,7 @@ pub fn check(context: &Context, protection: &Protection, row: &Configuration) ->
     protection.output().check(package_type).map_err(|(field, why)| invalid(field, why))?;
     let muxed = package_type == config::PackageType::Hls && !row.audio_separation;
     check_source(protection, muxed)?;
+    check_place_of_keys(protection)?;
     if let Some(iv) = &protection.constant_iv {
         check_iv("constant_iv", iv, protection.scheme)?;
     }
@@ -56,10 +60,33 @@ pub fn check(context: &Context, protection: &Protection, row: &Configuration) ->
 }
 
 fn check_source(protection: &Protection, muxed: bool) -> ApiResult<()> {
-    match &protection.static_keys {
-        Some(keys) => check_static_keys(keys, protection.scheme, muxed),
-        None => Err(invalid("static_keys", "say where keys come from: static_keys")),
+    match (&protection.key_server, &protection.static_keys) {
+        (None, Some(keys)) => check_static_keys(keys, protection.scheme, muxed),
+        (Some(server), None) => check_key_server(server, muxed),
+        (Some(_), Some(_)) => Err(invalid("static_keys", "keys come from key_server or static_keys, not from both")),
+        (None, None) => Err(invalid("key_server", "say where keys come from: give key_server or static_keys")),
     }
+}
+
+fn check_key_server(server: &KeyServer, muxed: bool) -> ApiResult<()> {
+    let checked = server.checked().map_err(|error| invalid(&format!("key_server/{}", error.field), error.reason))?;
+    if muxed && checked.contract != Contract::SHARED {
+        let detail = "segments that hold video and audio need one key for all: use the contract SHARED, or set \
+                      audio_separation";
+        return Err(invalid("key_server/contract", detail));
+    }
+    Ok(())
+}
+
+/// Whether players can be told where a key is that they fetch as it is.
+fn check_place_of_keys(protection: &Protection) -> ApiResult<()> {
+    let fetched = protection.systems.is_empty();
+    let given = protection.licence_urls.as_ref().is_some_and(|urls| urls.key.is_some());
+    if fetched && protection.key_server.is_none() && protection.key_delivery.is_none() && !given {
+        let detail = "players fetch the key itself: give key_delivery, or licence_urls/key when another server has it";
+        return Err(invalid("key_delivery", detail));
+    }
+    Ok(())
 }
 
 fn check_iv(field: &str, iv: &str, scheme: Scheme) -> ApiResult<()> {
@@ -113,20 +140,28 @@ fn check_usage(field: &str, usage: &Usage) -> ApiResult<()> {
 }
 
 fn check_licence_urls(urls: &LicenceUrls) -> ApiResult<()> {
-    let LicenceUrls { widevine, playready, fairplay, clearkey } = urls;
-    let all = [("widevine", widevine), ("playready", playready), ("clearkey", clearkey), ("fairplay", fairplay)];
+    let LicenceUrls { widevine, playready, fairplay, clearkey, key } = urls;
+    let all = [
+        ("widevine", widevine),
+        ("key", key),
+        ("playready", playready),
+        ("clearkey", clearkey),
+        ("fairplay", fairplay),
+    ];
     for (name, url) in all {
         let Some(url) = url else { continue };
         let field = format!("licence_urls/{name}");
-        let printable = url.bytes().all(|b| b.is_ascii_graphic() && b != b'"');
+        let printable = url.bytes().all(|b| b.is_ascii_graphic() && !b"\"<>\\".contains(&b));
         if url.len() > MAX_LICENCE_URL_BYTES || !printable {
-            let detail = format!("use at most {MAX_LICENCE_URL_BYTES} printable ASCII characters without quotes");
+            let detail = format!(
+                "use at most {MAX_LICENCE_URL_BYTES} printable ASCII characters without quotes, < > and backslashes"
+            );
             return Err(invalid(&field, detail));
         }
         let good = if name == "fairplay" {
             url.starts_with("skd://")
         } else {
-            let uri = url.parse::<http::Uri>().ok();
+            let uri = url.replace("{kid}", "kid").parse::<http::Uri>().ok();
             let scheme = uri.as_ref().and_then(http::Uri::scheme_str);
             let authority = uri.as_ref().and_then(http::Uri::authority);
             matches!(scheme, Some("http" | "https")) && authority.is_some_and(|a| !a.as_str().contains('@'))
@@ -169,6 +204,7 @@ fn check_delivery(delivery: &KeyDelivery) -> ApiResult<()> {
                 if pem.len() > MAX_PUBLIC_KEY_BYTES {
                     return Err(invalid(&field("public_key"), format!("use at most {MAX_PUBLIC_KEY_BYTES} bytes")));
                 }
+                token::check_public_key(pem).map_err(|why| invalid(&field("public_key"), why))?;
             }
             (TokenAlgorithm::Hs256, None, _) => return Err(invalid(&field("secret"), "HS256 needs a secret")),
             (TokenAlgorithm::Hs256, Some(_), Some(_)) => {

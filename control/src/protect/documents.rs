@@ -13,6 +13,7 @@ use crate::db::asset_keys::Pair;
 use crate::db::assets::{Asset, Status};
 use crate::db::configurations::Configuration;
 use crate::db::{asset_keys, assets, configurations, documents};
+use crate::push::documents::package_type;
 
 /// Writes the document with the keys of an asset under a configuration, if the asset is playable, the configuration protects
 /// and there are keys. A document that says the same already is left as it is.
@@ -35,7 +36,14 @@ pub async fn put(
     let view = ProtectionView::from_json(view)?;
     let names =
         Names { packaging_group: &asset.packaging_group, asset: &asset.name, configuration: &configuration.name };
-    let maker = Maker { keys_url: &context.keys_url, names, view: &view, scheme: keys.scheme };
+    let maker = Maker {
+        keys_url: &context.keys_url,
+        names,
+        content_id: asset.content_id.as_deref().unwrap_or(""),
+        package_type: package_type(&configuration.package_type)?,
+        view: &view,
+        scheme: keys.scheme,
+    };
     let sealing = vault.documents();
     let document = keys.document(names, &sealing, |key| maker.signalling(key))?;
     let place = keys_key(&asset.packaging_group, &asset.name, &configuration.name);

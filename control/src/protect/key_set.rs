@@ -2,6 +2,7 @@
 
 use hkdf::Hkdf;
 use packager::config::{self, AssetKeys, Iv, KeyUse, Kid, SealedKey, Signalling, keys_key};
+use packager::drm::Returned;
 use packager::index::head::Head;
 use packager::media::protection::Keys;
 use packager::sealing::{ContentKey, NONCE_BYTES, SealingKey};
@@ -9,9 +10,35 @@ use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use super::settings::SecretText;
+use super::settings::{SecretText, System};
 use crate::db::asset_keys::Pair;
 use crate::vault::{Purpose, Vault};
+
+/// What a key server told about a key for one system. None of it is secret.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// The system; `None` where the key itself is fetched.
+    pub system: Option<System>,
+    /// Base64 of a whole `pssh` box.
+    pub pssh: Option<String>,
+    /// Base64 of a PlayReady object.
+    pub playready: Option<String>,
+    /// Where the key is in HLS.
+    pub uri: Option<String>,
+    /// A whole `#EXT-X-KEY:` line.
+    pub hls: Option<String>,
+    /// A whole `#EXT-X-SESSION-KEY:` line.
+    pub hls_session: Option<String>,
+    /// Elements for a `ContentProtection` element of DASH.
+    pub dash: Option<String>,
+}
+
+impl From<Told> for Returned {
+    fn from(told: Told) -> Self {
+        let Told { system, pssh, playready, uri, hls, hls_session, dash } = told;
+        Self { system: system.map(config::System::from), pssh, playready, uri, hls, hls_session, dash }
+    }
+}
 
 /// A content key and what a key server told about it. It has no `Debug`.
 #[derive(Clone, Serialize, Deserialize)]
@@ -26,7 +53,7 @@ pub struct StoredKey {
     pub iv: Option<Iv>,
     /// What the key server told players to be told, which wins over what we make.
     #[serde(default)]
-    pub told: Vec<Signalling>,
+    pub told: Vec<Told>,
 }
 
 impl StoredKey {
@@ -106,12 +133,12 @@ impl KeySet {
     /// The document under these names, with `signalling` for each key.
     ///
     /// # Errors
-    /// Does not happen.
+    /// As `signalling`.
     pub fn document(
         &self,
         names: Names<'_>,
         sealing: &SealingKey,
-        signalling: impl Fn(&StoredKey) -> Vec<Signalling>,
+        signalling: impl Fn(&StoredKey) -> Result<Vec<Signalling>, String>,
     ) -> anyhow::Result<AssetKeys> {
         let place = keys_key(names.packaging_group, names.asset, names.configuration);
         let mut keys = Vec::with_capacity(self.keys.len());
@@ -124,7 +151,7 @@ impl KeySet {
                 from_second: 0,
                 iv: key.iv,
                 sealed: sealed.map_err(|e| anyhow::anyhow!("{}", e.message()))?,
-                signalling: signalling(key),
+                signalling: signalling(key).map_err(anyhow::Error::msg)?,
             });
         }
         Ok(AssetKeys {
@@ -146,7 +173,7 @@ impl KeySet {
         let sealing = SealingKey::new(rand::random());
         let names = Names { packaging_group: "g", asset: "a", configuration: "c" };
         let internal = |e: &dyn std::fmt::Display| format!("internal error: {e}");
-        let document = self.document(names, &sealing, |_| Vec::new()).map_err(|e| internal(&e))?;
+        let document = self.document(names, &sealing, |_| Ok(Vec::new())).map_err(|e| internal(&e))?;
         let keys = Keys::open(&document, &sealing).map_err(|e| internal(&e.message()))?;
         head.tracks.iter().try_for_each(|track| keys.of(track).map(drop).map_err(|e| e.message().to_owned()))
     }

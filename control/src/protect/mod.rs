@@ -3,6 +3,7 @@
 pub mod documents;
 pub mod ingest;
 pub mod job;
+pub mod key_server;
 pub mod key_set;
 pub mod settings;
 pub mod signalling;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use zeroize::Zeroize as _;
 
+use super::key_server::KeyServer;
 use crate::api::extract::present;
 
 /// A text that is not shown. Overwritten when dropped.
@@ -103,6 +104,11 @@ pub struct LicenceUrls {
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 512, nullable = false)]
     pub clearkey: Option<String>,
+    /// Where the key itself is, of aes-128, of sample-aes without FairPlay, and of Clear Key in HLS; `{kid}` stands for its
+    /// id. By default the control plane's own with `key_delivery`.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 512, nullable = false)]
+    pub key: Option<String>,
 }
 
 /// Which tracks a key protects.
@@ -242,6 +248,10 @@ pub struct Protection {
     #[serde(default)]
     #[schema(max_items = 3)]
     pub systems: Vec<System>,
+    /// The key server that is asked for the keys of each asset. Either this or `static_keys`.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub key_server: Option<KeyServer>,
     /// Keys of the operator, the same for all assets. Either this or `key_server`.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     #[schema(min_items = 1, max_items = 16, nullable = false)]

@@ -1,6 +1,7 @@
 //! What players are told about a key: what the key server told, and for the rest what is made here.
 
-use packager::config::{self, Scheme, Signalling};
+use packager::config::{self, PackageType, Scheme, Signalling};
+use packager::drm::{Returned, Subject, Urls, merge};
 
 use super::key_set::{Names, StoredKey};
 use super::view::ProtectionView;
@@ -12,6 +13,10 @@ pub struct Maker<'a> {
     pub keys_url: &'a str,
     /// The names of what the key is for.
     pub names: Names<'a>,
+    /// What key servers call the content.
+    pub content_id: &'a str,
+    /// For which output.
+    pub package_type: PackageType,
     /// What the configuration says.
     pub view: &'a ProtectionView,
     /// The scheme of the keys.
@@ -19,35 +24,44 @@ pub struct Maker<'a> {
 }
 
 impl Maker<'_> {
-    /// The URL at which the control plane gives out a key as it is.
-    pub fn key_url(&self, key: &StoredKey) -> String {
-        let Names { packaging_group, asset, configuration } = self.names;
-        format!("{}/keys/v1/aes-128/{packaging_group}/{asset}/{configuration}/{}", self.keys_url, key.kid)
-    }
-
-    /// The URL at which the control plane gives out Clear Key licences.
-    pub fn licence_url(&self) -> String {
-        let Names { packaging_group, asset, configuration } = self.names;
-        format!("{}/keys/v1/clearkey/{packaging_group}/{asset}/{configuration}", self.keys_url)
+    /// Where licences of a key and the key itself are.
+    fn urls(&self, key: &StoredKey) -> Urls {
+        let given = self.view.licence_urls.clone().unwrap_or_default();
+        let kid = key.kid.to_string();
+        let own = |path: &str, end: &str| {
+            self.view.key_delivery.as_ref()?;
+            let Names { packaging_group, asset, configuration } = self.names;
+            Some(format!("{}/keys/v1/{path}/{packaging_group}/{asset}/{configuration}{end}", self.keys_url))
+        };
+        let with_kid = |url: String| url.replace("{kid}", &kid);
+        Urls {
+            key: given.key.map(with_kid).or_else(|| own("aes-128", &format!("/{kid}"))),
+            clear_key: given.clearkey.or_else(|| own("clearkey", "")),
+            widevine: given.widevine,
+            playready: given.playready,
+            fairplay: given.fairplay.map(with_kid),
+        }
     }
 
     /// What players are told about a key, one entry for each system.
-    pub fn signalling(&self, key: &StoredKey) -> Vec<Signalling> {
-        let identity = self.view.systems.is_empty().then(|| {
-            let method = if self.scheme == Scheme::Aes128 { "AES-128" } else { "SAMPLE-AES" };
-            let iv = key.iv.map_or_else(String::new, |iv| format!(",IV=0x{iv}"));
-            let attributes = format!("METHOD={method},URI=\"{}\"{iv}", self.key_url(key));
-            Signalling {
-                hls: Some(format!("#EXT-X-KEY:{attributes}")),
-                hls_session: Some(format!("#EXT-X-SESSION-KEY:{attributes}")),
-                ..Signalling::default()
-            }
-        });
-        let systems = self
-            .view
-            .systems
-            .iter()
-            .map(|system| Signalling { system: Some(config::System::from(*system)), ..Signalling::default() });
-        identity.into_iter().chain(systems).collect()
+    ///
+    /// # Errors
+    /// What cannot stand in a manifest, for people.
+    pub fn signalling(&self, key: &StoredKey) -> Result<Vec<Signalling>, String> {
+        let urls = self.urls(key);
+        let secret = key.secret().map_err(|error| error.to_string())?;
+        let systems: Vec<config::System> = self.view.systems.iter().copied().map(config::System::from).collect();
+        let subject = Subject {
+            kid: key.kid,
+            iv: key.iv,
+            key: Some(&secret),
+            scheme: self.scheme,
+            package_type: self.package_type,
+            systems: &systems,
+            urls: &urls,
+            content_id: self.content_id,
+        };
+        let returned: Vec<Returned> = key.told.iter().cloned().map(Returned::from).collect();
+        merge(&subject, &returned).map_err(|error| error.message().to_owned())
     }
 }

@@ -4,6 +4,7 @@ use packager::config;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::key_server::{KeyServer, KeyServerView};
 use super::settings::{KeyDelivery, LicenceUrls, Policy, Protection, Scheme, System, TokenAlgorithm, Usage};
 use super::static_keys;
 
@@ -59,6 +60,10 @@ pub struct ProtectionView {
     pub scheme: Scheme,
     /// The systems that players are told of.
     pub systems: Vec<System>,
+    /// The key server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub key_server: Option<KeyServerView>,
     /// Keys of the operator.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -110,6 +115,7 @@ impl From<&Protection> for ProtectionView {
         Self {
             scheme: protection.scheme,
             systems: protection.systems.clone(),
+            key_server: protection.key_server.as_ref().and_then(KeyServer::view),
             static_keys: protection.static_keys.as_ref().map(|keys| keys.iter().map(key).collect()),
             constant_iv: protection.constant_iv.clone(),
             clear_lead_segments: protection.clear_lead_segments,
