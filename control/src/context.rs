@@ -7,8 +7,24 @@ use tokio::sync::watch;
 
 use crate::archive::Storage;
 use crate::db::Db;
+use crate::delivery::Limiter;
 use crate::push::Client;
 use crate::secrets::Secrets;
+use crate::vault::Vault;
+
+/// How often clear keys may be asked for.
+pub struct KeyLimits {
+    /// By address of the client; many viewers may be behind one.
+    pub addresses: Limiter,
+    /// By subject of the token.
+    pub subjects: Limiter,
+}
+
+impl Default for KeyLimits {
+    fn default() -> Self {
+        Self { addresses: Limiter::new(300, 50), subjects: Limiter::new(60, 5) }
+    }
+}
 
 /// Everything that requests and loops depend on; cheap to clone.
 #[derive(Clone)]
@@ -24,6 +40,14 @@ pub struct Parts {
     pub indexes: Storage,
     /// Tokens and keys.
     pub secrets: Secrets,
+    /// Seals what is secret in the database; `None` without a master key.
+    pub vault: Option<Vault>,
+    /// What reaches key servers.
+    pub key_client: keys::speke::Client,
+    /// Base URL of key delivery as players reach it; no trailing slash.
+    pub keys_url: String,
+    /// How often clear keys may be asked for.
+    pub key_limits: KeyLimits,
     /// What reaches edges.
     pub client: Client,
     /// Base URL that viewers use, when an operator says so; no trailing slash.
@@ -34,6 +58,8 @@ pub struct Parts {
     pub player: Option<PathBuf>,
     /// Something waits to be indexed.
     pub ingest_wake: Wake,
+    /// Keys are wanted.
+    pub keys_wake: Wake,
     /// Something waits to be pushed.
     pub push_wake: Wake,
 }

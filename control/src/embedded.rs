@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result};
 use edge_host::EdgeHost;
 
 use crate::secrets::Secrets;
+use crate::vault::MasterKey;
 
 /// Name of the embedded edge, audience of its pushes.
 pub const EDGE_NAME: &str = "embedded";
@@ -24,6 +25,8 @@ pub struct EmbeddedEdge<'a> {
     pub control_url: &'a str,
     /// Tokens and keys.
     pub secrets: &'a Secrets,
+    /// What its sealing key is made from.
+    pub master: Option<&'a MasterKey>,
 }
 
 impl EmbeddedEdge<'_> {
@@ -34,7 +37,7 @@ impl EmbeddedEdge<'_> {
     pub async fn start(self) -> Result<Arc<EdgeHost>> {
         let mut options = edge_host::Options::new(&self.component);
         options.cache_dir = Some(self.cache);
-        options.variables = variables(EDGE_NAME, self.control_url, self.secrets)
+        options.variables = variables(EDGE_NAME, self.control_url, self.secrets, self.master)
             .into_iter()
             .map(|(name, value)| (name.to_owned(), value))
             .collect();
@@ -48,13 +51,19 @@ impl EmbeddedEdge<'_> {
     }
 }
 
-/// The variables that an edge of this name needs.
-pub fn variables(edge: &str, control_url: &str, secrets: &Secrets) -> [(&'static str, String); 4] {
+/// The variables that an edge of this name needs. Without a master key it has no sealing key and opens no content keys.
+pub fn variables(
+    edge: &str,
+    control_url: &str,
+    secrets: &Secrets,
+    master: Option<&MasterKey>,
+) -> [(&'static str, String); 5] {
     [
         ("control_url", control_url.trim_end_matches('/').to_owned()),
         ("origin_token", secrets.origin.reveal().to_owned()),
         ("control_public_key", secrets.push.public_hex()),
         ("edge_name", edge.to_owned()),
+        ("sealing_key", master.map_or_else(String::new, |master| master.edge(edge).to_hex().to_string())),
     ]
 }
 

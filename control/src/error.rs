@@ -1,6 +1,8 @@
 //! Every failure of the REST interface and the origin as an RFC 9457 problem document. What is internal is logged and
 //! never sent.
 
+use std::time::Duration;
+
 use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -42,6 +44,8 @@ pub struct ApiError {
     field: Option<String>,
     /// For 416: the length of the object.
     length: Option<u64>,
+    /// For 429: after how many seconds to come again.
+    retry_after: Option<u64>,
 }
 
 /// Shorthand of handlers.
@@ -49,7 +53,7 @@ pub type ApiResult<T> = Result<T, ApiError>;
 
 impl ApiError {
     fn new(status: StatusCode, kind: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, kind, title, detail: detail.into(), field: None, length: None }
+        Self { status, kind, title, detail: detail.into(), field: None, length: None, retry_after: None }
     }
 
     /// 422: `field` (a JSON pointer, or a parameter's name) has a value that is not allowed.
@@ -78,6 +82,19 @@ impl ApiError {
     pub fn unauthorized() -> Self {
         let detail = "send the token as `Authorization: Bearer <token>`";
         Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "A valid bearer token is needed", detail)
+    }
+
+    /// 403: the token that came along gives no right to this. Nothing of the token is in `detail`.
+    pub fn forbidden(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "forbidden", "The token gives no right to this", detail)
+    }
+
+    /// 429: too many requests; `wait` until the next one.
+    pub fn too_many_requests(wait: Duration) -> Self {
+        let seconds = wait.as_secs().saturating_add(1);
+        let detail = format!("there were too many requests; come again in {seconds} s");
+        let error = Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many-requests", "Too many requests", detail);
+        Self { retry_after: Some(seconds), ..error }
     }
 
     /// 405.
@@ -195,6 +212,9 @@ impl IntoResponse for ApiError {
             && let Ok(value) = HeaderValue::try_from(format!("bytes */{length}"))
         {
             response.headers_mut().insert(header::CONTENT_RANGE, value);
+        }
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         let problem = self.problem("");
         response.extensions_mut().insert(problem);

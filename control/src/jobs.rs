@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use crate::context::Context;
 use crate::db::assets;
 use crate::ingest::{self, sweep_indexes};
+use crate::protect;
 use crate::push::Reconciler;
 
 /// Assets that are indexed at the same time: the work is bound by one core each.
@@ -38,6 +39,7 @@ pub fn start(context: &Context, stop: &watch::Receiver<bool>) -> JoinSet<()> {
     for _ in 0..INGEST_WORKERS {
         jobs.spawn(ingest::assets::run(context.clone(), stop.clone()));
     }
+    jobs.spawn(protect::job::run(context.clone(), stop.clone()));
     jobs.spawn(Reconciler::new(context.clone()).run(stop.clone()));
     jobs.spawn(sweep(context.clone(), stop.clone()));
     jobs

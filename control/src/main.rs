@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use clap::Parser as _;
-use control::options::{Command, EdgeVariablesOptions, Options, ServeOptions};
+use control::options::{Command, EdgeVariablesOptions, MasterKeyText, Options, ServeOptions};
 use control::secrets::Secrets;
 use control::{embedded, telemetry};
 use tokio::signal::unix::{SignalKind, signal};
@@ -62,7 +62,8 @@ fn print_edge_variables(options: &EdgeVariablesOptions) -> Result<()> {
     anyhow::ensure!(packager::config::is_name(&options.edge), "--edge: use 1 to 200 characters of A-Z a-z 0-9 _ -");
     anyhow::ensure!(options.data.is_dir(), "{} is not the data of a control plane", options.data.display());
     let secrets = Secrets::open(&options.data, None)?;
-    for (name, value) in embedded::variables(&options.edge, &options.control_url, &secrets) {
+    let master = options.master_key.as_ref().map(MasterKeyText::read).transpose()?;
+    for (name, value) in embedded::variables(&options.edge, &options.control_url, &secrets, master.as_ref()) {
         println!("SPIN_VARIABLE_{}={value}", name.to_uppercase());
     }
     Ok(())

@@ -3,7 +3,11 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use anyhow::{Context as _, Result};
 use clap::{Args, Parser, Subcommand};
+use zeroize::Zeroizing;
+
+use crate::vault::{MASTER_KEY_VARIABLE, MasterKey};
 
 /// The edgepack control plane.
 #[derive(Parser)]
@@ -21,6 +25,7 @@ pub enum Command {
     #[command(after_long_help = SERVE_HELP)]
     Serve(ServeOptions),
     /// Print the variables that an edge outside this process needs, as environment variables for Spin
+    #[command(after_long_help = VARIABLES_HELP)]
     EdgeVariables(EdgeVariablesOptions),
 }
 
@@ -28,6 +33,9 @@ const SERVE_HELP: &str = "\
 Environment:
   CONTROL_ADMIN_TOKEN  bearer token of the REST interface; without it a token is made once, kept in DIR and printed at
                        the first start
+  CONTROL_MASTER_KEY   64 hexadecimal digits (openssl rand -hex 32) that content keys and other secrets in the database are
+                       encrypted under, and that the sealing keys of edges are made from; needed for content protection.
+                       Whoever loses it loses the keys; it cannot be changed for data that holds any
   AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT, AWS_REGION, AWS_ALLOW_HTTP
                        credentials and endpoint of s3:// storage
   RUST_LOG             log filter, e.g. info or control=debug; logs are JSON lines on standard error
@@ -35,6 +43,11 @@ Environment:
 Examples:
   control serve --listen 127.0.0.1:8080 --data ./data --media ./films
   control serve --listen 0.0.0.0:8080 --data /var/lib/edgepack --media s3://films/mp4 --no-embedded-edge";
+
+const VARIABLES_HELP: &str = "\
+Environment:
+  CONTROL_MASTER_KEY   the master key of `control serve`, from which the sealing key of the edge is made; without it the edge
+                       cannot open content keys";
 
 /// Options of `control serve`.
 #[derive(Args, Clone)]
@@ -60,6 +73,10 @@ pub struct ServeOptions {
     /// Base URL that viewers use, put before every playback path [default: URL of the first edge]
     #[arg(long, value_name = "URL")]
     pub public_url: Option<String>,
+    /// Base URL at which players reach this control plane for clear keys and Clear Key licences [default: http:// and the
+    /// address of --listen]
+    #[arg(long, value_name = "URL")]
+    pub keys_url: Option<String>,
     /// The edge component (edge.wasm) [default: found beside this program or in its build directory]
     #[arg(long, value_name = "PATH")]
     pub component: Option<PathBuf>,
@@ -69,6 +86,32 @@ pub struct ServeOptions {
     /// Bearer token of the REST interface; set by the environment only, so that it shows in no process list
     #[arg(skip = std::env::var("CONTROL_ADMIN_TOKEN").ok().filter(|t| !t.is_empty()))]
     pub admin_token: Option<String>,
+    /// The master key; set by the environment only
+    #[arg(skip = MasterKeyText::from_environment())]
+    pub master_key: Option<MasterKeyText>,
+}
+
+/// The text of a master key, not checked. It cannot be printed.
+#[derive(Clone)]
+pub struct MasterKeyText(Zeroizing<String>);
+
+impl MasterKeyText {
+    /// A text that an operator gave.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(Zeroizing::new(text.into()))
+    }
+
+    fn from_environment() -> Option<Self> {
+        std::env::var(MASTER_KEY_VARIABLE).ok().filter(|text| !text.is_empty()).map(Self::new)
+    }
+
+    /// The key.
+    ///
+    /// # Errors
+    /// When it is none; the text is not in the error.
+    pub fn read(&self) -> Result<MasterKey> {
+        MasterKey::from_hex(&self.0).context(MASTER_KEY_VARIABLE)
+    }
 }
 
 impl ServeOptions {
@@ -82,9 +125,11 @@ impl ServeOptions {
             edge_listen: None,
             no_embedded_edge: true,
             public_url: None,
+            keys_url: None,
             component: None,
             player: None,
             admin_token: None,
+            master_key: None,
         }
     }
 }
@@ -101,4 +146,7 @@ pub struct EdgeVariablesOptions {
     /// Base URL of the control plane as the edge reaches it
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
     pub control_url: String,
+    /// The master key; set by the environment only
+    #[arg(skip = MasterKeyText::from_environment())]
+    pub master_key: Option<MasterKeyText>,
 }

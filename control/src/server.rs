@@ -12,15 +12,17 @@ use tokio::task::JoinSet;
 use crate::api;
 use crate::archive::Storage;
 use crate::clock;
-use crate::context::{Context, Parts, Wake};
+use crate::context::{Context, KeyLimits, Parts, Wake};
 use crate::db::{self, Db};
 use crate::embedded::{self, EmbeddedEdge};
 use crate::jobs;
 use crate::locate;
-use crate::options::ServeOptions;
+use crate::options::{MasterKeyText, ServeOptions};
+use crate::protect;
 use crate::push::Client;
 use crate::secrets::Secrets;
 use crate::telemetry;
+use crate::vault::{MasterKey, Vault};
 
 /// How long requests that are under way may still take once the control plane stops.
 const GRACE: Duration = Duration::from_secs(10);
@@ -30,6 +32,7 @@ pub struct Server {
     context: Context,
     control: SocketAddr,
     edge: Option<SocketAddr>,
+    master: Option<MasterKey>,
     stop: watch::Sender<bool>,
     tasks: JoinSet<()>,
 }
@@ -56,7 +59,11 @@ pub async fn serve(options: ServeOptions) -> Result<Server> {
             None
         }
     };
+    let keys_url = options.keys_url.as_deref().map(|url| api::fields::base_url("--keys-url", url)).transpose();
+    let keys_url = keys_url.map_err(|error| anyhow::anyhow!("--keys-url: {}", error.problem("").detail))?;
+    let master = options.master_key.as_ref().map(MasterKeyText::read).transpose()?;
     let db = Db::open(&options.data.join("control.db")).await?;
+    let vault = Vault::open(&db, master.clone()).await?;
 
     let listener = listen(options.listen).await?;
     let control = listener.local_addr()?;
@@ -78,14 +85,20 @@ pub async fn serve(options: ServeOptions) -> Result<Server> {
         media,
         indexes,
         secrets,
+        vault,
+        key_client: keys::speke::Client::new(keys::speke::Settings::default())?,
+        keys_url: keys_url.unwrap_or_else(|| embedded::local_url(control)),
+        key_limits: KeyLimits::default(),
         client: Client::new()?,
         public_url,
         embedded_edge,
         player,
         ingest_wake: Wake::default(),
+        keys_wake: Wake::default(),
         push_wake: Wake::default(),
     });
     jobs::recover(&context).await?;
+    protect::documents::refresh(&context).await?;
     let (stop, stopped) = watch::channel(false);
     let mut tasks = JoinSet::new();
     if let Some((listener, component)) = edge_listener {
@@ -94,6 +107,7 @@ pub async fn serve(options: ServeOptions) -> Result<Server> {
             cache: options.data.join("cache"),
             control_url: &embedded::local_url(control),
             secrets: &context.secrets,
+            master: master.as_ref(),
         };
         let host = start.start().await?;
         tasks.spawn(serve_edge(host, listener, stopped.clone()));
@@ -108,7 +122,7 @@ pub async fn serve(options: ServeOptions) -> Result<Server> {
         indexes = context.indexes.description(),
         "the control plane is ready"
     );
-    Ok(Server { context, control, edge, stop, tasks })
+    Ok(Server { context, control, edge, master, stop, tasks })
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener> {
@@ -133,6 +147,7 @@ async fn serve_control(listener: TcpListener, router: axum::Router, mut stop: wa
     let listener = listener.tap_io(|stream| {
         let _ = stream.set_nodelay(true);
     });
+    let router = router.into_make_service_with_connect_info::<SocketAddr>();
     let server = axum::serve(listener, router).with_graceful_shutdown(async move {
         let _ = graceful.wait_for(|stop| *stop).await;
     });
@@ -187,8 +202,8 @@ impl Server {
     }
 
     /// The variables that an edge of this name needs, as `(name, value)`.
-    pub fn edge_variables(&self, edge: &str) -> [(&'static str, String); 4] {
-        embedded::variables(edge, &self.control_url(), &self.context.secrets)
+    pub fn edge_variables(&self, edge: &str) -> [(&'static str, String); 5] {
+        embedded::variables(edge, &self.control_url(), &self.context.secrets, self.master.as_ref())
     }
 
     /// What the control plane works with, for tests.

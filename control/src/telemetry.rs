@@ -50,6 +50,8 @@ fn describe() {
     metrics::describe_counter!("control_ingests_total", "Finished ingests by result");
     metrics::describe_histogram!("control_ingest_seconds", "Duration of an ingest");
     metrics::describe_counter!("control_ingest_read_bytes_total", "Bytes of media read while indexing");
+    metrics::describe_counter!("control_key_requests_total", "Requests for the keys of playable assets by result");
+    metrics::describe_counter!("control_key_deliveries_total", "Requests for clear keys by kind and result");
     metrics::describe_counter!("control_pushes_total", "Pushes to edges by edge and result");
     metrics::describe_gauge!("control_desired_revision", "Revision that every edge should have");
     metrics::describe_gauge!("control_acknowledged_revision", "Revision that an edge has acknowledged");

@@ -8,8 +8,9 @@ use utoipa::ToSchema;
 use super::fields;
 use crate::clock;
 use crate::context::Context;
+use crate::db::asset_keys::{KeyState, Pair};
 use crate::db::assets::Status;
-use crate::db::{assets, configurations, edges, source_warnings, sources};
+use crate::db::{asset_keys, assets, configurations, edges, source_warnings, sources};
 use crate::error::{ApiError, ApiResult};
 use crate::push::documents;
 
@@ -168,6 +169,21 @@ pub struct PlaybackUrl {
     package_type: super::configurations::PackageType,
     /// URL of the manifest.
     url: String,
+    /// Of configurations that protect: whether its keys are there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    protection: Option<KeyStatus>,
+}
+
+/// Whether an asset has the keys that a configuration wants. Without keys it is not played, and never in the clear.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub struct KeyStatus {
+    /// FAILED ones are asked for again, and older keys are used until then if there are any.
+    state: KeyState,
+    /// Why they could not be had.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    reason: Option<String>,
 }
 
 /// An asset.
@@ -263,6 +279,15 @@ async fn playback_urls(db: &mut SqliteConnection, row: &assets::Asset, base: &st
     let mut urls = Vec::new();
     for configuration in configurations::all(db, row.group_id).await? {
         let package_type = documents::package_type(&configuration.package_type)?;
+        let protection = match &configuration.protection {
+            None => None,
+            Some(_) => {
+                let pair = Pair { asset_id: row.id, configuration_id: configuration.id };
+                let keys = asset_keys::find(db, pair).await?;
+                let (state, reason) = keys.map_or((KeyState::Pending, None), |keys| (keys.state, keys.reason));
+                Some(KeyStatus { state, reason })
+            }
+        };
         let route = Route {
             packaging_group: row.packaging_group.clone(),
             asset: row.name.clone(),
@@ -276,6 +301,7 @@ async fn playback_urls(db: &mut SqliteConnection, row: &assets::Asset, base: &st
             configuration: configuration.name,
             package_type: package_type.into(),
             url: format!("{base}{route}"),
+            protection,
         });
     }
     Ok(urls)

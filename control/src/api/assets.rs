@@ -14,12 +14,13 @@ use super::asset_view::playback_base;
 use super::deleted::Deletion;
 use super::extract::{Body, Names, Query, present};
 use super::page::{Page, PageQuery};
-use super::{fields, found};
+use super::{fields, found, protection};
 use crate::clock;
 use crate::context::Context;
 use crate::db::assets::Status;
-use crate::db::{assets, folders, groups, indexes, source_warnings, sources};
+use crate::db::{asset_keys, assets, folders, groups, indexes, source_warnings, sources};
 use crate::error::{ApiError, ApiResult};
+use crate::protect;
 use crate::push::documents;
 
 /// The one name that an asset cannot have: its path is that of batches.
@@ -150,6 +151,7 @@ pub(super) async fn add(context: &Context, new: NewAsset) -> ApiResult<Asset> {
     let mut tx = context.db.write().await?;
     let group = find_group(&mut tx, &new.packaging_group).await?;
     check_free(&mut tx, &new.name).await?;
+    protection::check_content_id(&mut tx, group.id, new.content_id.as_deref()).await?;
     let row = assets::NewAsset {
         group_id: group.id,
         name: &new.name,
@@ -225,12 +227,22 @@ pub async fn patch(
         }
         row.content_id = content_id;
     }
+    protection::check_content_id(&mut tx, row.group_id, row.content_id.as_deref()).await?;
     let origin = Origin::read(patch.sources, patch.source)?;
     if let Some(origin) = &origin {
         row.playlist = origin.playlist().map(str::to_owned);
     }
     assets::update(&mut tx, &row).await?;
     let moved = row.name != before.name || row.group_id != before.group_id;
+    if moved {
+        protect::documents::retract_asset(&mut tx, &before).await?;
+    }
+    if row.group_id != before.group_id {
+        asset_keys::clear_asset(&mut tx, row.id).await?;
+    } else if row.content_id != before.content_id {
+        // Documents with keys of the old id stay until there are new ones.
+        asset_keys::expire_asset(&mut tx, row.id).await?;
+    }
     if let Some(origin) = origin {
         documents::retract_asset(&mut tx, &before).await?;
         indexes::release(&mut tx, row.id, clock::now_ms()).await?;
@@ -242,12 +254,15 @@ pub async fn patch(
     } else if moved {
         documents::retract_asset(&mut tx, &before).await?;
         documents::put_asset(&mut tx, &row).await?;
+        let put = protect::documents::put_asset(&context, &mut tx, &row).await;
+        put.map_err(|e| ApiError::internal(format!("{e:#}")))?;
     }
     let row = found(assets::get(&mut tx, row.id).await?, "asset", &name)?;
     let base = playback_base(&context, &mut tx).await?;
     let asset = Asset::load(&mut tx, row, base.as_deref()).await?;
     tx.commit().await?;
     context.ingest_wake.wake();
+    context.keys_wake.wake();
     context.push_wake.wake();
     Ok(Json(asset))
 }
@@ -260,6 +275,7 @@ pub async fn delete(State(context): State<Context>, Names(name): Names<String>) 
     let mut tx = context.db.write().await?;
     let row = found(assets::find(&mut tx, &name).await?, "asset", &name)?;
     documents::retract_asset(&mut tx, &row).await?;
+    protect::documents::retract_asset(&mut tx, &row).await?;
     let mut deletion = Deletion::default();
     deletion.deleted.index_objects = indexes::release(&mut tx, row.id, clock::now_ms()).await?;
     assets::delete(&mut tx, row.id).await?;

@@ -10,11 +10,12 @@ use utoipa::ToSchema;
 use super::deleted::Deletion;
 use super::extract::{Body, Names, Query, present};
 use super::page::{Page, PageQuery};
-use super::{fields, found};
+use super::{fields, found, protection};
 use crate::clock;
 use crate::context::Context;
 use crate::db::{configurations, groups};
 use crate::error::{ApiError, ApiResult};
+use crate::protect::{self, Protection, ProtectionView};
 use crate::push::documents;
 
 /// Which output.
@@ -158,6 +159,8 @@ pub struct PackagingConfiguration {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     text_format: Option<TextFormat>,
+    /// How its output is protected, without anything secret; `null` when it is in the clear.
+    protection: Option<ProtectionView>,
     /// When it was made (RFC 3339).
     created_at: String,
 }
@@ -194,6 +197,10 @@ pub struct NewPackagingConfiguration {
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false)]
     text_format: Option<TextFormat>,
+    /// How its output is protected; by default it is in the clear.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
+    protection: Option<Protection>,
 }
 
 /// Renditions and I-frame playlists.
@@ -243,6 +250,10 @@ pub struct PackagingConfigurationPatch {
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false)]
     text_format: Option<TextFormat>,
+    /// How its output is protected, in place of all that was said before; `null` puts it in the clear. Keys are asked for anew.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<Protection>)]
+    protection: Option<Option<Protection>>,
 }
 
 /// The fields that only one package type has, as a request gives them.
@@ -309,6 +320,7 @@ impl PackagingConfiguration {
             audio_separation: is_hls.then_some(row.audio_separation),
             hls_version: is_hls.then_some(row.hls_version),
             text_format: (package_type == PackageType::Dash).then_some(text_format),
+            protection: row.protection.as_deref().map(ProtectionView::from_json).transpose()?,
             created_at: clock::rfc3339(row.created_at),
         })
     }
@@ -360,6 +372,9 @@ pub async fn create(
         audio_separation: false,
         hls_version: DEFAULT_HLS_VERSION,
         text_format: TextFormat::default().as_str().to_owned(),
+        protection: None,
+        protection_sealed: None,
+        protection_revision: 0,
         created_at: clock::now_ms(),
     };
     let particulars = Particulars {
@@ -370,10 +385,18 @@ pub async fn create(
     particulars.write(&mut row)?;
     check(&row)?;
     check_free(&mut tx, &row.name).await?;
+    if let Some(wanted) = &new.protection {
+        protection::check(&context, wanted, &row)?;
+        protection::check_assets(&mut tx, &row).await?;
+    }
     row.id = configurations::insert(&mut tx, &row).await?;
+    if new.protection.is_some() {
+        protection::write(&context, &mut tx, &mut row, new.protection.as_ref()).await?;
+    }
     documents::put_configuration(&mut tx, &row).await?;
     tx.commit().await?;
     context.push_wake.wake();
+    context.keys_wake.wake();
     let location = format!("/v1/packaging-groups/{}/configurations/{}", row.packaging_group, row.name);
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(PackagingConfiguration::new(row)?)))
 }
@@ -445,11 +468,29 @@ pub async fn patch(
     if row.name != before.name {
         check_free(&mut tx, &row.name).await?;
         documents::retract_configuration(&mut tx, &before).await?;
+        protect::documents::retract_configuration(&mut tx, &before).await?;
     }
     configurations::update(&mut tx, &row).await?;
+    match &patch.protection {
+        Some(Some(wanted)) => {
+            protection::check(&context, wanted, &row)?;
+            protection::check_assets(&mut tx, &row).await?;
+            protection::write(&context, &mut tx, &mut row, Some(wanted)).await?;
+        }
+        Some(None) if before.protection.is_some() => protection::write(&context, &mut tx, &mut row, None).await?,
+        Some(None) => {}
+        // What holds for the package type may not hold for another.
+        None => {
+            let kept = protect::settings_of(&context, &row).map_err(|e| ApiError::internal(format!("{e:#}")))?;
+            kept.map(|kept| protection::check(&context, &kept, &row)).transpose()?;
+        }
+    }
     documents::put_configuration(&mut tx, &row).await?;
+    let put = protect::documents::put_configuration(&context, &mut tx, &row).await;
+    put.map_err(|e| ApiError::internal(format!("{e:#}")))?;
     tx.commit().await?;
     context.push_wake.wake();
+    context.keys_wake.wake();
     Ok(Json(PackagingConfiguration::new(row)?))
 }
 
@@ -466,6 +507,7 @@ pub async fn delete(
     let mut tx = context.db.write().await?;
     let row = find(&mut tx, &group, &name).await?;
     documents::retract_configuration(&mut tx, &row).await?;
+    protect::documents::retract_configuration(&mut tx, &row).await?;
     configurations::delete(&mut tx, row.id).await?;
     tx.commit().await?;
     context.push_wake.wake();

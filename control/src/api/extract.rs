@@ -106,6 +106,11 @@ fn misfit(mut pointer: String, message: &str) -> ApiError {
         }
     }
     let message = message.split(" at line ").next().unwrap_or(message);
+    // Below it are secrets, which a message of serde would repeat.
+    let message = match message.split_once(", expected ") {
+        Some((_, expected)) if pointer.starts_with("/protection") => format!("expected {expected}"),
+        _ => message.to_owned(),
+    };
     ApiError::invalid(pointer, message)
 }
 

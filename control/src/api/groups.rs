@@ -14,6 +14,7 @@ use crate::clock;
 use crate::context::Context;
 use crate::db::{assets, configurations, groups, indexes};
 use crate::error::{ApiError, ApiResult};
+use crate::protect;
 use crate::push::documents;
 
 /// A packaging group: assets, and the configurations under which they are played.
@@ -117,6 +118,7 @@ pub async fn patch(
         check_free(&mut tx, &new).await?;
         for configuration in configurations::all(&mut tx, row.id).await? {
             documents::retract_configuration(&mut tx, &configuration).await?;
+            protect::documents::retract_configuration(&mut tx, &configuration).await?;
         }
         for asset in assets::of_group(&mut tx, row.id).await? {
             documents::retract_asset(&mut tx, &asset).await?;
@@ -127,6 +129,8 @@ pub async fn patch(
         }
         for asset in assets::of_group(&mut tx, row.id).await? {
             documents::put_asset(&mut tx, &asset).await?;
+            let put = protect::documents::put_asset(&context, &mut tx, &asset).await;
+            put.map_err(|e| ApiError::internal(format!("{e:#}")))?;
         }
         tx.commit().await?;
         context.push_wake.wake();
@@ -155,6 +159,7 @@ pub async fn delete(
     let mut deletion = Deletion::default();
     for asset in assets::of_group(&mut tx, row.id).await? {
         documents::retract_asset(&mut tx, &asset).await?;
+        protect::documents::retract_asset(&mut tx, &asset).await?;
         deletion.deleted.index_objects.extend(indexes::release(&mut tx, asset.id, clock::now_ms()).await?);
         assets::delete(&mut tx, asset.id).await?;
         deletion.deleted.assets.push(asset.name);

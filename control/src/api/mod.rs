@@ -10,10 +10,13 @@ pub mod extract;
 pub mod fields;
 pub mod groups;
 mod health;
+mod key_delivery;
+mod key_tokens;
 mod openapi;
 mod origin;
 mod page;
 mod player;
+mod protection;
 mod strict;
 
 use axum::Router;
@@ -42,6 +45,12 @@ pub const MAX_BITRATE: u64 = 1_000_000_000_000;
 pub const MAX_CONTENT_ID_BYTES: usize = 256;
 /// The longest base URL of an edge.
 pub const MAX_URL_BYTES: usize = 512;
+/// The longest URL of a licence server.
+pub const MAX_LICENCE_URL_BYTES: usize = 512;
+/// Static keys of one configuration.
+pub const MAX_STATIC_KEYS: usize = 16;
+/// Keys that the tokens of one configuration may be signed with.
+pub const MAX_TOKEN_KEYS: usize = 8;
 /// The longest language tag.
 pub const MAX_LANGUAGE_BYTES: usize = 35;
 
@@ -58,6 +67,7 @@ pub fn router(context: Context) -> Router {
         .route("/healthz", get(health::health))
         .route("/metrics", get(health::metrics))
         .route("/openapi.json", get(move || openapi::serve(document)))
+        .merge(key_delivery::router())
         .merge(player::router(context.player.as_deref()))
         .method_not_allowed_fallback(method_not_allowed);
     Router::new()

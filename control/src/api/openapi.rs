@@ -10,7 +10,7 @@ use utoipa::openapi::{Content, OpenApi, Ref, RefOr, Response};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{assets, batch, configurations, edges, groups};
+use super::{assets, batch, configurations, edges, groups, key_tokens};
 use crate::context::Context;
 use crate::error::{PROBLEM_JSON, Problem};
 
@@ -44,6 +44,7 @@ fn parts() -> (Router<Context>, OpenApi) {
         .routes(routes!(assets::create, assets::list))
         .routes(routes!(batch::create))
         .routes(routes!(assets::get, assets::patch, assets::delete))
+        .routes(routes!(key_tokens::create))
         .routes(routes!(edges::create, edges::list))
         .routes(routes!(edges::get, edges::patch, edges::delete))
         .split_for_parts();

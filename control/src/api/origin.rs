@@ -6,15 +6,16 @@ use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use packager::config::{ASSET_HEADER, BYTES_HEADER, Body as DocumentBody, Document, is_storage_path};
+use packager::config::{ASSET_HEADER, BYTES_HEADER, Body as DocumentBody, Document, EDGE_HEADER, is_storage_path};
 use packager::limits::MAX_WARNINGS;
 
 use super::extract::Names;
 use crate::archive::{Conditions, RangeRequest, Storage, Unopened};
 use crate::context::Context;
 use crate::db::assets::Status;
-use crate::db::{assets, documents, indexes, source_warnings, sources};
+use crate::db::{assets, documents, edges, indexes, source_warnings, sources};
 use crate::error::{ApiError, ApiResult};
+use crate::protect;
 
 /// Routes of the origin; a bearer token is checked before them.
 pub fn router() -> Router<Context> {
@@ -126,7 +127,11 @@ fn response(status: StatusCode, headers: HeaderMap, body: Body) -> ApiResult<Res
     Ok(response)
 }
 
-async fn document(State(context): State<Context>, Names(key): Names<String>) -> ApiResult<Response> {
+async fn document(
+    State(context): State<Context>,
+    Names(key): Names<String>,
+    headers: HeaderMap,
+) -> ApiResult<Response> {
     let json = documents::find(&mut *context.db.read().await?, &key).await?;
     let gone = || ApiError::not_found("there is no such document");
     let json = json.ok_or_else(gone)?;
@@ -134,8 +139,25 @@ async fn document(State(context): State<Context>, Names(key): Names<String>) -> 
     if document.body == DocumentBody::Deleted {
         return Err(gone());
     }
+    let json = match &document.body {
+        DocumentBody::Keys(_) => sealed(&context, document, &headers).await?,
+        _ => json.into_bytes(),
+    };
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response(StatusCode::OK, headers, Body::from(json))
+}
+
+/// A document with keys, sealed for the edge that asks.
+async fn sealed(context: &Context, document: Document, headers: &HeaderMap) -> ApiResult<Vec<u8>> {
+    let edge = text(headers, EDGE_HEADER);
+    let edge =
+        edge.ok_or_else(|| ApiError::bad_request(format!("keys are sealed for an edge; name it as {EDGE_HEADER}")))?;
+    if edges::find(&mut *context.db.read().await?, edge).await?.is_none() {
+        return Err(ApiError::not_found("there is no edge of this name; register it with POST /v1/edges"));
+    }
+    let document =
+        protect::documents::for_edge(context, edge, document).map_err(|e| ApiError::internal(format!("{e:#}")))?;
+    Ok(document.to_json())
 }

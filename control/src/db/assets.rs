@@ -169,6 +169,15 @@ pub async fn of_group(db: &mut SqliteConnection, group_id: i64) -> sqlx::Result<
     .await
 }
 
+/// Names of the first assets of a group that have no content id.
+pub async fn without_content_id(db: &mut SqliteConnection, group_id: i64, limit: i64) -> sqlx::Result<Vec<String>> {
+    sqlx::query_scalar("SELECT name FROM assets WHERE group_id = ? AND content_id IS NULL ORDER BY id LIMIT ?")
+        .bind(group_id)
+        .bind(limit)
+        .fetch_all(db)
+        .await
+}
+
 /// How many assets a group has.
 pub async fn count_of_group(db: &mut SqliteConnection, group_id: i64) -> sqlx::Result<i64> {
     sqlx::query_scalar("SELECT count(*) FROM assets WHERE group_id = ?").bind(group_id).fetch_one(db).await

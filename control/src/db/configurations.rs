@@ -33,11 +33,17 @@ pub struct Configuration {
     pub hls_version: i64,
     /// Of DASH: `WVTT` or `WEBVTT`.
     pub text_format: String,
+    /// JSON of [`crate::protect::ProtectionView`], when it protects.
+    pub protection: Option<String>,
+    /// JSON of [`crate::protect::Protection`], sealed.
+    pub protection_sealed: Option<Vec<u8>>,
+    /// Grows whenever the protection changes.
+    pub protection_revision: i64,
     /// Milliseconds since 1970.
     pub created_at: i64,
 }
 
-/// Adds a configuration (its `id` and `packaging_group` are not looked at) and answers its row.
+/// Adds a configuration (its `id`, `packaging_group` and protection are not looked at) and answers its row.
 pub async fn insert(db: &mut SqliteConnection, new: &Configuration) -> sqlx::Result<i64> {
     sqlx::query_scalar(
         "INSERT INTO configurations (group_id, name, package_type, segment_duration_seconds, manifest_name, stream_order,
@@ -71,6 +77,37 @@ pub async fn find(db: &mut SqliteConnection, name: &str) -> sqlx::Result<Option<
     .await
 }
 
+/// The configuration with a row.
+pub async fn get(db: &mut SqliteConnection, id: i64) -> sqlx::Result<Option<Configuration>> {
+    sqlx::query_as(
+        "SELECT c.*, g.name AS packaging_group FROM configurations c JOIN packaging_groups g ON g.id = c.group_id
+         WHERE c.id = ?",
+    )
+    .bind(id)
+    .fetch_optional(db)
+    .await
+}
+
+/// All configurations that protect, in whichever group.
+pub async fn protected(db: &mut SqliteConnection) -> sqlx::Result<Vec<Configuration>> {
+    sqlx::query_as(
+        "SELECT c.*, g.name AS packaging_group FROM configurations c JOIN packaging_groups g ON g.id = c.group_id
+         WHERE c.protection IS NOT NULL ORDER BY c.id",
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// The name of a configuration of a group that protects, if there is one.
+pub async fn any_protected(db: &mut SqliteConnection, group_id: i64) -> sqlx::Result<Option<String>> {
+    sqlx::query_scalar(
+        "SELECT name FROM configurations WHERE group_id = ? AND protection IS NOT NULL ORDER BY id LIMIT 1",
+    )
+    .bind(group_id)
+    .fetch_optional(db)
+    .await
+}
+
 /// Configurations of a group in the order of their making.
 pub async fn list(db: &mut SqliteConnection, group_id: i64, page: Page) -> sqlx::Result<Vec<Configuration>> {
     sqlx::query_as(
@@ -89,7 +126,25 @@ pub async fn all(db: &mut SqliteConnection, group_id: i64) -> sqlx::Result<Vec<C
     list(db, group_id, Page { after: 0, limit: i64::MAX }).await
 }
 
-/// Writes all changeable fields of the configuration with `changed.id`.
+/// Writes the protection of a configuration, which gets a new revision.
+pub async fn set_protection(
+    db: &mut SqliteConnection,
+    id: i64,
+    view: Option<&str>,
+    sealed: Option<&[u8]>,
+) -> sqlx::Result<i64> {
+    sqlx::query_scalar(
+        "UPDATE configurations SET protection = ?, protection_sealed = ?, protection_revision = protection_revision + 1
+         WHERE id = ? RETURNING protection_revision",
+    )
+    .bind(view)
+    .bind(sealed)
+    .bind(id)
+    .fetch_one(db)
+    .await
+}
+
+/// Writes all changeable fields but the protection of the configuration with `changed.id`.
 pub async fn update(db: &mut SqliteConnection, changed: &Configuration) -> sqlx::Result<()> {
     sqlx::query(
         "UPDATE configurations SET name = ?, package_type = ?, segment_duration_seconds = ?, manifest_name = ?,

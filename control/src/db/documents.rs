@@ -35,6 +35,20 @@ pub async fn find(db: &mut SqliteConnection, key: &str) -> sqlx::Result<Option<S
     sqlx::query_scalar("SELECT json FROM documents WHERE key = ?").bind(key).fetch_optional(db).await
 }
 
+/// Keys of the documents below `prefix`, which ends with a slash, that are not deleted.
+pub async fn live(db: &mut SqliteConnection, prefix: &str) -> sqlx::Result<Vec<String>> {
+    // The character after the slash in ASCII is the digit zero.
+    let end = format!("{}0", prefix.trim_end_matches('/'));
+    sqlx::query_scalar(
+        "SELECT key FROM documents WHERE key >= ? AND key < ? AND json_extract(json, '$.body.kind') <> 'deleted'
+         ORDER BY key",
+    )
+    .bind(prefix)
+    .bind(end)
+    .fetch_all(db)
+    .await
+}
+
 /// Revision and document of the changes after `revision`, oldest first.
 pub async fn since(db: &mut SqliteConnection, revision: i64, limit: i64) -> sqlx::Result<Vec<(i64, String)>> {
     sqlx::query_as("SELECT revision, json FROM documents WHERE revision > ? ORDER BY revision LIMIT ?")

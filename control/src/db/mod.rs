@@ -1,5 +1,6 @@
 //! The database: SQLite in WAL mode. One file per group of tables, one query per function.
 
+pub mod asset_keys;
 pub mod assets;
 pub mod configurations;
 pub mod documents;
@@ -9,6 +10,7 @@ pub mod groups;
 pub mod indexes;
 pub mod source_warnings;
 pub mod sources;
+pub mod vault;
 
 use std::path::Path;
 use std::time::Duration;

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 use bytes::Bytes;
+use packager::index::head::Head;
 use packager::ingest::IndexedAsset;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
@@ -18,6 +19,7 @@ use crate::context::Context;
 use crate::db::assets::{Indexed, Run};
 use crate::db::indexes::IndexObject;
 use crate::db::{assets, folders, indexes, source_warnings, sources};
+use crate::protect::ingest::{Keys, NoKeys, acquire};
 use crate::push::documents;
 
 /// Takes the asset that waits longest and indexes it. Answers whether there was one.
@@ -86,7 +88,7 @@ async fn ingest(context: &Context, run: Run) -> Result<(), Stopped> {
     let sources = sources::list(&mut db, run.id).await?;
     drop(db);
     tracing::info!(asset = asset.name, sources = sources.len(), "indexing");
-    let found = match asset.playlist.clone() {
+    let mut found = match asset.playlist.clone() {
         Some(path) => {
             let playlist::Indexed { asset, folders } = playlist::index(context, run, path).await?;
             Found { asset, stored: Vec::new(), folders }
@@ -97,11 +99,25 @@ async fn ingest(context: &Context, run: Run) -> Result<(), Stopped> {
             Found { asset, stored, folders: BTreeSet::new() }
         }
     };
+    let keys = ask_for_keys(context, &asset, &mut found.asset).await?;
     let index = write_index(context, &found.asset).await?;
-    finish(context, run, &found, &index).await?;
+    finish(context, run, &found, &index, &keys).await?;
+    context.keys_wake.wake();
     context.push_wake.wake();
     tracing::info!(asset = asset.name, index_bytes = index.bytes, "playable");
     Ok(())
+}
+
+/// The keys of the asset under every configuration that protects it: without them it is not playable.
+async fn ask_for_keys(context: &Context, asset: &assets::Asset, indexed: &mut IndexedAsset) -> Result<Keys, Stopped> {
+    let head_bytes = usize::try_from(indexed.head_bytes).unwrap_or(usize::MAX);
+    let head = indexed.index.get(..head_bytes).unwrap_or(&indexed.index);
+    let head = Head::read(head, indexed.index.len() as u64).map_err(|e| Stopped::Failed(e.message().to_owned()))?;
+    let keys = acquire(context, asset, &head, &mut indexed.warnings).await;
+    keys.map_err(|error| match error {
+        NoKeys::Failed(reason) => Stopped::Failed(reason),
+        NoKeys::Database(error) => Stopped::Database(error),
+    })
 }
 
 /// What an ingest found.
@@ -131,7 +147,7 @@ async fn write_index(context: &Context, indexed: &IndexedAsset) -> Result<IndexO
 }
 
 /// Makes the asset playable: its row, its index and its document change together.
-async fn finish(context: &Context, run: Run, found: &Found, index: &IndexObject) -> Result<(), Stopped> {
+async fn finish(context: &Context, run: Run, found: &Found, index: &IndexObject, keys: &Keys) -> Result<(), Stopped> {
     let indexed = &found.asset;
     let json = |e: serde_json::Error| Stopped::Failed(format!("internal error: {e}"));
     let result = Indexed {
@@ -156,6 +172,10 @@ async fn finish(context: &Context, run: Run, found: &Found, index: &IndexObject)
     }
     if let Some(asset) = assets::get(&mut tx, run.id).await? {
         documents::put_asset(&mut tx, &asset).await?;
+        keys.write(context, &mut tx, &asset).await.map_err(|error| {
+            tracing::error!(asset = asset.name, error = format!("{error:#}"), "keys could not be written");
+            Stopped::Failed("internal error: keys could not be written; the log of the control plane says why".into())
+        })?;
     }
     tx.commit().await?;
     Ok(())

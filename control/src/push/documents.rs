@@ -9,6 +9,7 @@ use sqlx::SqliteConnection;
 
 use crate::db::assets::Status;
 use crate::db::{self, assets, configurations, indexes, sources};
+use crate::protect::ProtectionView;
 
 /// A stored package type. What the database cannot hold counts as an error of decoding.
 pub fn package_type(text: &str) -> sqlx::Result<PackageType> {
@@ -62,7 +63,7 @@ pub async fn put_configuration(db: &mut SqliteConnection, row: &configurations::
         audio_separation: row.audio_separation,
         hls_version: hls_version(row.hls_version)?,
         text_format: text_format(&row.text_format)?,
-        protection: None,
+        protection: row.protection.as_deref().map(ProtectionView::from_json).transpose()?.map(|view| view.output()),
     });
     db::documents::put(db, configuration_key(&row.packaging_group, &row.name), body).await.map(drop)
 }

@@ -14,6 +14,7 @@ use packager::limits::{MAX_BATCH_BYTES, MAX_BATCH_DOCUMENTS};
 use crate::clock;
 use crate::context::Context;
 use crate::db::{documents, edges};
+use crate::protect;
 
 /// Room in a push for what is around the documents.
 const ENVELOPE_BYTES: usize = 4096;
@@ -50,6 +51,8 @@ pub async fn push_once(context: &Context, id: i64) -> Result<Outcome> {
     let rows = documents::since(&mut tx, edge.acknowledged_revision, limit).await?;
     drop(tx);
     let (documents, revision) = fit(rows, desired)?;
+    let seal = |document| protect::documents::for_edge(context, &edge.name, document);
+    let documents = documents.into_iter().map(seal).collect::<Result<Vec<_>>>()?;
 
     // The sequence is taken before it is used: after a crash the next one is still greater.
     let mut tx = context.db.write().await?;

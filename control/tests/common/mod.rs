@@ -8,17 +8,25 @@ use bytes::Bytes;
 use control::api;
 use control::archive::Storage;
 use control::clock;
-use control::context::{Context, Parts, Wake};
+use control::context::{Context, KeyLimits, Parts, Wake};
 use control::db::assets::{Indexed, Status};
 use control::db::indexes::IndexObject;
 use control::db::{Db, assets, indexes, sources};
 use control::push::{Client, documents};
 use control::secrets::Secrets;
+use control::vault::{MasterKey, Vault};
 use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::BodyExt as _;
+use keys::speke::{Client as KeyClient, Settings};
 use serde_json::Value;
+use std::time::Duration;
 use tempfile::TempDir;
 use tower::Service as _;
+
+/// Base URL of key delivery.
+pub const KEYS_URL: &str = "https://keys.example.com";
+/// The master key.
+pub const MASTER_KEY: &str = "4d61737465724d61737465724d61737465724d61737465724d61737465724d61";
 
 pub const TOKEN: &str = "administrator-of-tests";
 
@@ -61,6 +69,17 @@ impl Answer {
     }
 }
 
+/// A client of key servers that is soon done with those that do not answer.
+fn key_client() -> KeyClient {
+    KeyClient::new(Settings {
+        connect_timeout: Duration::from_secs(2),
+        exchange_timeout: Duration::from_secs(2),
+        attempts: 2,
+        pause: Duration::from_millis(10),
+    })
+    .unwrap()
+}
+
 impl Control {
     pub async fn new() -> Self {
         Self::open(tempfile::tempdir().unwrap()).await
@@ -69,16 +88,23 @@ impl Control {
     /// Opens what is in a directory, as a start of the program does.
     pub async fn open(directory: TempDir) -> Self {
         let data = directory.path();
+        let db = Db::open(&data.join("control.db")).await.unwrap();
+        let vault = Vault::open(&db, Some(MasterKey::from_hex(MASTER_KEY).unwrap())).await.unwrap();
         let context = Context::new(Parts {
-            db: Db::open(&data.join("control.db")).await.unwrap(),
+            db,
             media: Storage::open(None, &data.join("media")).unwrap(),
             indexes: Storage::open(None, &data.join("indexes")).unwrap(),
             secrets: Secrets::open(data, Some(TOKEN)).unwrap(),
+            vault,
+            key_client: key_client(),
+            key_limits: KeyLimits::default(),
+            keys_url: KEYS_URL.to_owned(),
             client: Client::new().unwrap(),
             public_url: None,
             embedded_edge: None,
             player: None,
             ingest_wake: Wake::default(),
+            keys_wake: Wake::default(),
             push_wake: Wake::default(),
         });
         Self { router: api::router(context.clone()), context, directory }
@@ -150,6 +176,32 @@ impl Control {
         let path = self.directory.path().join("media").join(path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, bytes).unwrap();
+    }
+
+    /// Puts a file of the repository's small media where this control plane finds it, under its last name.
+    pub fn copy_media(&self, path: &str) -> String {
+        let from = format!("{}/../tests/media/{path}", env!("CARGO_MANIFEST_DIR"));
+        let name = path.rsplit('/').next().unwrap().to_owned();
+        self.write_media(&name, &std::fs::read(&from).unwrap_or_else(|e| panic!("{from}: {e}")));
+        name
+    }
+
+    /// Ingests a short title of H.264 (320x180) and stereo AAC as an asset of the group `films`, and answers it.
+    pub async fn ingest(&self, name: &str, content_id: &str) -> Value {
+        let path = self.copy_media("small/h264_aac.mp4");
+        let body = serde_json::json!({"name": name, "packaging_group": "films", "content_id": content_id,
+            "sources": [{"path": path}]});
+        let answer = self.post("/v1/assets", body).await;
+        assert_eq!(answer.status, StatusCode::ACCEPTED, "{:?}", answer.body);
+        while control::ingest::assets::tick(&self.context).await.unwrap() {}
+        self.get(&format!("/v1/assets/{name}")).await.json()
+    }
+
+    /// The document of a key, as it waits for edges.
+    pub async fn document(&self, key: &str) -> Option<packager::config::Document> {
+        let mut db = self.context.db.read().await.unwrap();
+        let json = control::db::documents::find(&mut db, key).await.unwrap()?;
+        Some(packager::config::Document::from_json(json.as_bytes()).unwrap())
     }
 
     /// Adds an asset of one source and makes it playable the way a finished ingest does, without one.
