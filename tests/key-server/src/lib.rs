@@ -14,6 +14,7 @@ mod systems;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -28,6 +29,9 @@ pub use behaviour::Behaviour;
 
 /// The longest request that is read.
 const MAX_REQUEST_BYTES: usize = 1 << 20;
+
+/// Time to stop.
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A running key server. It stops when dropped.
 pub struct KeyServer {
@@ -102,9 +106,10 @@ impl KeyServer {
 
     /// Closes its port and all connections.
     pub fn down(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
+        let Some(runtime) = self.runtime.take() else { return };
+        // Waited for, so that the port is closed; on a thread of its own, as a runtime may not wait for another.
+        let stopped = std::thread::spawn(move || runtime.shutdown_timeout(STOP_TIMEOUT)).join();
+        debug_assert!(stopped.is_ok(), "the key server did not stop");
     }
 
     /// Listens again on the same port.

@@ -38,7 +38,7 @@ impl Default for Settings {
     }
 }
 
-/// A client of key servers. It keeps connections and follows no redirects.
+/// A client of key servers. It follows no redirects.
 #[derive(Clone)]
 pub struct Client {
     http: reqwest::Client,
@@ -73,6 +73,8 @@ impl Client {
         let http = reqwest::Client::builder()
             .connect_timeout(settings.connect_timeout)
             .timeout(settings.exchange_timeout)
+            // Keys are asked for seldom. A connection that the server gave up in between would fail what is asked next.
+            .pool_max_idle_per_host(0)
             .redirect(redirect::Policy::none())
             .retry(retry::never())
             .referer(false)
