@@ -6,6 +6,8 @@
 use core::ops::Range;
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
@@ -18,7 +20,7 @@ use crate::limits;
 use crate::manifest::{dash, hls};
 use crate::media::delivery::Delivery;
 use crate::media::presentation::Rendition;
-use crate::media::protection::Keys;
+use crate::media::protection::{Keys, TrackProtection};
 use crate::media::segmenter::{self, Segment};
 use crate::prepared::{self, Prepared};
 use crate::response::{CacheClass, FORMAT_VERSION, Part, Response};
@@ -210,12 +212,28 @@ impl Job {
                 let mut periods = segmenter::periods(head);
                 let cut = (period as usize).checked_sub(1).and_then(|n| periods.nth(n));
                 let cut = cut.ok_or_else(|| Error::not_found(format!("the asset has no period {period}")))?;
-                (media_type(track), init::write(track, hevc, track.description(cut)))
+                let protection = rendition.protection.as_ref().map(|p| self.protected_init(p)).transpose()?;
+                (media_type(track), init::write(track, hevc, track.description(cut), protection.as_ref())?)
             }
             TrackFile::Init(_) => return missing("init segment"),
             TrackFile::Text | TrackFile::Segment { .. } => return missing("such file"),
         };
         Ok(self.respond(content_type, CacheClass::Immutable, vec![Part::Bytes(bytes)]))
+    }
+
+    /// What the init segment of a protected track says.
+    fn protected_init(&self, protection: &TrackProtection) -> Result<init::Protection> {
+        let key = protection.main()?;
+        let in_moov = self.documents.configuration.protection.as_ref().is_some_and(|p| p.pssh_in_moov);
+        let boxes = key.signalling.iter().filter_map(|s| s.pssh.as_ref()).filter(|_| in_moov);
+        let boxes = boxes.map(|text| STANDARD.decode(text).map_err(|e| Error::bad_source(format!("pssh: {e}"))));
+        Ok(init::Protection {
+            scheme: protection.scheme,
+            kid: key.kid,
+            iv: key.iv,
+            pssh: boxes.collect::<Result<_>>()?,
+            clear_lead: protection.clear_segments > 0,
+        })
     }
 
     fn segment(&mut self, prepared: &Prepared, track: &Track, rendition: &Rendition, number: u32) -> Result<Step> {
@@ -233,7 +251,7 @@ impl Job {
                 let program = prepared::program(head, track, rendition, audio);
                 (program.audio, program.events)
             }
-            Delivery::Cmaf => (None, prepared::carrier(head, track).events),
+            Delivery::Cmaf => (None, prepared::events(head, track)),
             _ => (None, None),
         };
         let tracks: Vec<&Track> = [Some(track), audio, events].into_iter().flatten().collect();
@@ -251,7 +269,11 @@ impl Job {
             prepared::encryption(rendition, number as usize - 1, reference)
         };
         let parts = match rendition.delivery {
-            Delivery::Cmaf => fmp4::write(own, events, segment)?,
+            Delivery::Cmaf => {
+                let protection = rendition.protection.as_ref().map(|p| p.segment(number as usize - 1));
+                let salt = &self.documents.asset.index.digest;
+                fmp4::write(&fmp4::Source { track: own, events, protection, salt }, segment)?
+            }
             Delivery::Transport { .. } => {
                 vec![transport::write(head, Blocks { video: own, audio, events }, segment, number, encryption()?)?]
             }

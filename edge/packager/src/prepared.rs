@@ -95,7 +95,7 @@ fn protection(
     let protected = documents.configuration.protection.as_ref().filter(|_| delivery != Delivery::Absent);
     let Some((wanted, keys)) = protected.zip(documents.keys.as_ref()) else { return Ok(None) };
     let Some(own) = keys.of(track)? else { return Ok(None) };
-    TrackProtection::new(wanted.scheme, &own, track.timescale, segments, wanted.clear_lead_segments).map(Some)
+    TrackProtection::new(wanted, &own, track.timescale, segments).map(Some)
 }
 
 /// Refuses a transport stream whose tracks have different keys: a player knows one for all of it.
@@ -124,7 +124,7 @@ fn reach(segments: &mut [Segment], end: usize) {
 }
 
 /// The timed metadata that segments of `track` carry: those of video do, or of audio when there is no video.
-fn events<'a>(head: &'a Head, track: &Track) -> Option<&'a Track> {
+pub(crate) fn events<'a>(head: &'a Head, track: &Track) -> Option<&'a Track> {
     let carries = match track.media {
         Media::Video(_) => true,
         Media::Audio(_) => !head.tracks.iter().any(Track::is_video),
@@ -133,9 +133,10 @@ fn events<'a>(head: &'a Head, track: &Track) -> Option<&'a Track> {
     head.tracks.iter().find(|t| t.media == Media::Metadata && carries)
 }
 
-/// What CMAF segments of `track` are made of.
-pub(crate) fn carrier<'a>(head: &'a Head, track: &'a Track) -> Carrier<'a> {
-    Carrier { track, events: events(head, track) }
+/// What CMAF segment `number`, counted from 0, of `track` is made of.
+pub(crate) fn carrier<'a>(head: &'a Head, track: &'a Track, rendition: &'a Rendition, number: usize) -> Carrier<'a> {
+    let protection = rendition.protection.as_ref().map(|p| p.segment(number));
+    Carrier { track, events: events(head, track), protection }
 }
 
 /// What transport streams of `video` are made of.
@@ -191,7 +192,7 @@ fn length(head: &Head, track: &Track, rendition: &Rendition, number: usize, segm
     let protection = rendition.protection.as_ref().filter(|p| p.key(number).is_some());
     let sealed = |bytes| if protection.is_some_and(TrackProtection::is_whole) { padded_bytes(bytes) } else { bytes };
     match rendition.delivery {
-        Delivery::Cmaf => fmp4::length(carrier(head, track), segment),
+        Delivery::Cmaf => fmp4::length(carrier(head, track, rendition, number), segment),
         Delivery::Transport { audio } => sealed(transport::length(program(head, track, rendition, audio), segment)),
         Delivery::Packed(_) => {
             let sample_aes = protection.is_some_and(|p| p.scheme == Scheme::SampleAes);
@@ -208,8 +209,8 @@ fn length(head: &Head, track: &Track, rendition: &Rendition, number: usize, segm
 
 /// Fills in the bit rates.
 fn measured(head: &Head, track: &Track, mut rendition: Rendition, target: u32) -> Rendition {
-    let segments = rendition.segments.iter().enumerate();
-    let bytes = segments.map(|(number, segment)| length(head, track, &rendition, number, segment));
+    let numbered = rendition.segments.iter().enumerate();
+    let bytes = numbered.map(|(number, segment)| length(head, track, &rendition, number, segment));
     (rendition.peak_bandwidth, rendition.average_bandwidth) =
         bandwidth(&rendition.segments, bytes, track.timescale, target);
     if track.is_video() {
@@ -231,7 +232,7 @@ pub(crate) fn iframes(head: &Head, track: &Track, rendition: &Rendition) -> Vec<
     let numbered = (1u32..).zip(&rendition.segments);
     let frames = numbered.flat_map(|(number, segment)| {
         let frames = match rendition.delivery {
-            Delivery::Cmaf => fmp4::iframes(carrier(head, track), segment),
+            Delivery::Cmaf => fmp4::iframes(carrier(head, track, rendition, number as usize - 1), segment),
             _ if !rendition.has_iframes() => Vec::new(),
             Delivery::Transport { audio } => transport::iframes(program(head, track, rendition, audio), segment),
             _ => Vec::new(),

@@ -3,6 +3,7 @@
 use core::ops::Range;
 use std::sync::Arc;
 
+use super::encryptor::Encryptor;
 use super::envelope::Envelope;
 use super::input::{self, Buffer, Input};
 use super::samples::{Samples, Taken};
@@ -44,6 +45,7 @@ pub struct Maker {
     /// Position in the output up to which everything was made.
     at: u64,
     sample: Vec<u8>,
+    encryptor: Option<Encryptor>,
     writer: Option<Writer>,
     /// Packed audio under SAMPLE-AES.
     sample_aes: Option<SampleAes>,
@@ -69,7 +71,7 @@ impl Maker {
         let range = envelope.as_ref().map_or(range, Envelope::wanted);
         let sample_aes = match &recipe.program {
             Program::Packed { sample_aes, .. } => sample_aes.as_ref().map(SampleAes::new),
-            Program::Plain | Program::Transport(_) => None,
+            _ => None,
         };
         let sections = &recipe.sections;
         let first = sections.partition_point(|s| s.start <= range.start).saturating_sub(1);
@@ -91,6 +93,10 @@ impl Maker {
             position: 0,
             at: chosen.first().map_or(range.end, |s| s.start),
             sample: Vec::new(),
+            encryptor: match &recipe.program {
+                Program::Protected(cipher) => Some(Encryptor::new(cipher)),
+                _ => None,
+            },
             writer: None,
             sample_aes,
             envelope,
@@ -143,6 +149,7 @@ impl Maker {
             let start = out.len();
             let taken = match &recipe.program {
                 Program::Plain => self.plain(&recipe, section, None, out)?,
+                Program::Protected(_) => self.protected(&recipe, section, out)?,
                 Program::Packed { stream, .. } => self.packed(&recipe, section, stream, out)?,
                 Program::Transport(transport) => self.transport(&recipe, transport, section, out)?,
             };
@@ -241,6 +248,37 @@ impl Maker {
         out.extend_from_slice(sample_aes.end()?);
         self.sample_aes = Some(sample_aes);
         Ok(taken)
+    }
+
+    /// The head of a section, then its samples, encrypted many at a time.
+    fn protected(&mut self, recipe: &Recipe, section: &Section, out: &mut Vec<u8>) -> Result<Option<Taken>> {
+        let (Some(stream), Some(share)) = (recipe.streams.first(), section.shares.first()) else {
+            return Err(Error::internal("a section without a stream"));
+        };
+        if self.position == 0 {
+            self.position = 1;
+            out.extend_from_slice(&section.head);
+            self.enter(section);
+            return Ok(None);
+        }
+        let lost = || Error::internal("no stream");
+        let encryptor = self.encryptor.as_mut().ok_or_else(lost)?;
+        let samples = self.samples.first_mut().ok_or_else(lost)?;
+        while !encryptor.is_full() {
+            let number = share.samples.start + self.position - 1;
+            let Some(sample) = stream.samples.get(number).filter(|_| number < share.samples.end) else {
+                self.section += 1;
+                self.position = 0;
+                break;
+            };
+            if let need @ Taken::Need(_) = samples.take(sample.size, &self.buffers, encryptor.room())? {
+                return Ok(Some(need));
+            }
+            encryptor.add(stream, number, sample.size as usize)?;
+            self.position += 1;
+        }
+        encryptor.finish(out)?;
+        Ok(None)
     }
 
     /// The tables at the start, then the units of a fragment in their order. One of them at a time.

@@ -3,6 +3,7 @@
 //! A [`Recipe`] says what is read and what comes of it; its length is known before a byte of media is. A [`Maker`] carries
 //! it out: the caller gives it bytes of the objects as they arrive and takes the bytes of the body.
 
+mod encryptor;
 mod envelope;
 mod input;
 mod maker;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use super::segmenter::Segment;
-use crate::config::{AssetKeys, Iv, KeyUse, Kid, Scheme, Signalling, keys_key};
+use crate::config::{AssetKeys, Iv, KeyUse, Kid, Protection, Scheme, Signalling, keys_key};
 use crate::error::{Error, Result};
 use crate::index::Track;
 use crate::index::head::Media;
@@ -167,6 +167,19 @@ pub struct TrackProtection {
     pub keys: Vec<(usize, Arc<Key>)>,
     /// How many segments at the start are in the clear.
     pub clear_segments: usize,
+    /// Whether segments name their key in a sample group when it is not that of the init segment.
+    pub sample_groups: bool,
+}
+
+/// How a segment of a protected track is protected.
+#[derive(Clone, Copy, Debug)]
+pub struct SegmentProtection<'a> {
+    /// The scheme.
+    pub scheme: Scheme,
+    /// Its key; `None` when it is in the clear all the same.
+    pub key: Option<&'a Arc<Key>>,
+    /// Whether it has to name its key, because the init segment names another.
+    pub named: bool,
 }
 
 impl TrackProtection {
@@ -174,14 +187,8 @@ impl TrackProtection {
     ///
     /// # Errors
     /// `Internal` without a key.
-    pub fn new(
-        scheme: Scheme,
-        keys: &[Arc<Key>],
-        timescale: u32,
-        segments: &[Segment],
-        clear_lead: u32,
-    ) -> Result<Self> {
-        let clear_segments = (clear_lead as usize).min(segments.len());
+    pub fn new(protection: &Protection, keys: &[Arc<Key>], timescale: u32, segments: &[Segment]) -> Result<Self> {
+        let clear_segments = (protection.clear_lead_segments as usize).min(segments.len());
         let mut from: Vec<(usize, Arc<Key>)> = Vec::new();
         for key in keys {
             let start = u64::from(key.from_second) * u64::from(timescale);
@@ -195,7 +202,16 @@ impl TrackProtection {
         if from.is_empty() {
             return Err(Error::internal("a protected track without a key"));
         }
-        Ok(Self { scheme, keys: from, clear_segments })
+        let (scheme, sample_groups) = (protection.scheme, !protection.no_key_sample_groups);
+        Ok(Self { scheme, keys: from, clear_segments, sample_groups })
+    }
+
+    /// How a segment, counted from 0, is protected.
+    pub fn segment(&self, segment: usize) -> SegmentProtection<'_> {
+        let key = self.key(segment);
+        let main = self.keys.first().map(|(_, key)| key.kid);
+        let named = self.sample_groups && key.is_some_and(|key| Some(key.kid) != main);
+        SegmentProtection { scheme: self.scheme, key, named }
     }
 
     /// The key of the init segment.

@@ -3,10 +3,12 @@
 use core::ops::Range;
 use std::sync::Arc;
 
+use crate::bytes::Reader;
+use crate::cenc::subsample::{self, Alignment, Subsample};
 use crate::config::SourceObject;
 use crate::error::{Error, Result};
 use crate::index::Track;
-use crate::index::block::{Block, Sample};
+use crate::index::block::{Block, Sample, Stretch, read_stretches};
 use crate::index::head::{ElementaryStream, Storage};
 use crate::limits;
 use crate::media::segmenter::Segment;
@@ -49,6 +51,13 @@ pub struct Gathered {
     pub sample_aes: Vec<u32>,
     /// All reads so far.
     pub reads: Vec<Read>,
+    /// How subsamples are aligned; `None` when none are wanted.
+    pub alignment: Option<Alignment>,
+    /// As [`Stream::subsamples`].
+    pub subsamples: Vec<Subsample>,
+    /// As [`Stream::subsample_ends`].
+    pub subsample_ends: Vec<u32>,
+    stretches: Vec<Stretch>,
 }
 
 impl Gathered {
@@ -67,8 +76,16 @@ impl Gathered {
         for number in group {
             let Some(fragment) = stored.track.fragments.get(number) else { continue };
             let block = &mut self.block;
-            block.read(stored.track, fragment, fragment_data(stored, segment, number)?)?;
+            let rest = block.read(stored.track, fragment, fragment_data(stored, segment, number)?)?;
             block.samples.iter().for_each(&mut each);
+            if let Some(alignment) = self.alignment {
+                let mut rest = Reader::new(rest, fragment.block_offset);
+                for sample in &block.samples {
+                    read_stretches(&mut rest, sample.size, &mut self.stretches)?;
+                    subsample::split(alignment, &self.stretches, |subsample| self.subsamples.push(subsample));
+                    self.subsample_ends.push(u32::try_from(self.subsamples.len()).unwrap_or(u32::MAX));
+                }
+            }
             self.samples.extend_from_slice(&block.samples);
             self.annex_b.extend_from_slice(&block.annex_b);
             self.sample_aes.extend_from_slice(&block.sample_aes);
@@ -108,7 +125,14 @@ impl Gathered {
 
     /// What was gathered, as a stream of a recipe.
     pub fn stream(self, carriage: Option<ElementaryStream>) -> Stream {
-        Stream { carriage, reads: self.reads, samples: self.samples, annex_b: self.annex_b }
+        Stream {
+            carriage,
+            reads: self.reads,
+            samples: self.samples,
+            annex_b: self.annex_b,
+            subsamples: self.subsamples,
+            subsample_ends: self.subsample_ends,
+        }
     }
 }
 

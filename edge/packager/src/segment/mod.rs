@@ -1,6 +1,7 @@
 //! Media to bytes.
 
 mod audio_setup;
+mod auxiliary;
 pub mod emsg;
 pub mod fmp4;
 pub mod gather;

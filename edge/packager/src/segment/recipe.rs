@@ -6,6 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::aes::padded_bytes;
+use crate::cenc::Cipher;
+use crate::cenc::subsample::Subsample;
 use crate::config::{Iv, SourceObject};
 use crate::index::block::Sample;
 use crate::index::head::ElementaryStream;
@@ -47,6 +49,10 @@ pub struct Stream {
     pub samples: Vec<Sample>,
     /// For each sample, its size as a NAL unit byte stream minus its stored size; empty when all are 0.
     pub annex_b: Vec<i32>,
+    /// The subsamples of all samples, one sample after the other, when it is encrypted.
+    pub subsamples: Vec<Subsample>,
+    /// Where in `subsamples` those of each sample end; empty when samples are encrypted as a whole, or not at all.
+    pub subsample_ends: Vec<u32>,
 }
 
 /// A stretch of an object that samples are taken from.
@@ -89,6 +95,8 @@ pub struct Share {
 pub enum Program {
     /// One stream: after the head of a section, its samples one after the other.
     Plain,
+    /// The same, with the samples encrypted.
+    Protected(Cipher),
     /// One stream: after the head of a section, its frames as packed audio has them.
     Packed {
         /// How they are written.
@@ -152,11 +160,13 @@ impl Recipe {
                 + size_of_val(stream.reads.as_slice())
                 + size_of_val(stream.samples.as_slice())
                 + size_of_val(stream.annex_b.as_slice())
+                + size_of_val(stream.subsamples.as_slice())
+                + size_of_val(stream.subsample_ends.as_slice())
         });
         let sections =
             self.sections.iter().map(|s| size_of::<Section>() + s.head.len() + size_of_val(s.shares.as_slice()));
         let program = match &self.program {
-            Program::Plain | Program::Packed { .. } => 0,
+            Program::Plain | Program::Protected(_) | Program::Packed { .. } => 0,
             Program::Transport(t) => {
                 size_of_val(t.video.as_slice())
                     + size_of_val(t.audio.as_slice())

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use packager::ErrorKind;
 use packager::config::{
     Asset, AssetKeys, HlsVersion, IndexObject, Iv, KeyUse, Kid, ManifestExtension, PackageType, PackagingConfiguration,
-    Protection, Scheme, SealedKey, SourceObject, StreamSelection, TextFormat, is_storage_path,
+    Protection, Scheme, SealedKey, SourceObject, StreamSelection, System, TextFormat, is_storage_path, keys_key,
 };
 use packager::index::Head;
 use packager::ingest::hls::{Answer, HlsStep, PlaylistIndexer, Read};
@@ -23,7 +23,7 @@ use packager::media::protection::Keys;
 use packager::media::segmenter;
 use packager::response::{Part, Response};
 use packager::route::{Resource, Route, SegmentFormat, TrackFile};
-use packager::sealing::{ContentKey, SealingKey};
+use packager::sealing::{ContentKey, NONCE_BYTES, SealingKey};
 use packager::segment::fmp4::{self, Carrier};
 use packager::segment::gather::Stored;
 use packager::segment::recipe::Secret;
@@ -50,7 +50,8 @@ pub fn file(data: &[u8]) {
             for number in 1..=segments.len().min(3) as u32 {
                 let response = get(TrackFile::Segment { number, format });
                 if delivery == Delivery::Cmaf {
-                    let length = fmp4::length(Carrier { track, events: None }, &segments[number as usize - 1]);
+                    let length =
+                        fmp4::length(Carrier { track, events: None, protection: None }, &segments[number as usize - 1]);
                     assert_eq!(response.len(), length, "the length is known before the bytes");
                 }
                 for part in &response.parts {
@@ -71,7 +72,7 @@ pub fn file(data: &[u8]) {
         let mut documents = documents(PackageType::Hls, 2, &indexed.index, indexed.head_bytes, &[data.len() as u64]);
         Arc::make_mut(&mut documents.configuration).audio_separation = separate;
         if let Some((scheme, iv)) = protection {
-            protect(&mut documents, scheme, u32::from(separate), &[(KeyUse::All, 3, iv)]);
+            protect_hls(&mut documents, scheme, u32::from(separate), &[(KeyUse::All, 3, iv)]);
         }
         let manifest = Resource::Manifest { name: "index".into(), extension: ManifestExtension::M3u8 };
         if respond(&documents, manifest, &indexed.index).is_err_and(|e| e.kind() == ErrorKind::Unsupported) {
@@ -127,8 +128,10 @@ pub fn index(data: &[u8]) {
             let blocks = track.blocks(segment.fragments.clone());
             let Some(blocks) = data.get(blocks.start as usize..blocks.end as usize) else { continue };
             let sources = [Arc::new(SourceObject { path: "0.mp4".into(), bytes: 1 << 40, etag: None })];
-            if let Ok(parts) = fmp4::write(Stored { track, blocks, sources: &sources }, None, segment) {
-                let length = fmp4::length(Carrier { track, events: None }, segment);
+            let own = Stored { track, blocks, sources: &sources };
+            let source = fmp4::Source { track: own, events: None, protection: None, salt: "" };
+            if let Ok(parts) = fmp4::write(&source, segment) {
+                let length = fmp4::length(Carrier { track, events: None, protection: None }, segment);
                 assert_eq!(parts.iter().map(Part::len).sum::<u64>(), length);
             }
         }
@@ -174,7 +177,7 @@ pub fn job(data: &[u8]) {
         let mut documents =
             documents(package_type, 1 + (index.len() % 30) as u32, index, head_bytes, &[1 << 40, 1 << 40]);
         if let Some((scheme, iv)) = protection {
-            protect(&mut documents, scheme, (index.len() % 3) as u32, &[(KeyUse::All, 3, iv)]);
+            protect_hls(&mut documents, scheme, (index.len() % 3) as u32, &[(KeyUse::All, 3, iv)]);
         }
         if let Resource::Tagged { tag, .. } = &mut route.resource {
             // The right tag, so that the path leads somewhere.
@@ -313,11 +316,63 @@ pub fn documents(package_type: PackageType, seconds: u32, index: &[u8], head_byt
     Documents { configuration: Arc::new(configuration), asset: Arc::new(asset), keys: None }
 }
 
-/// A key of [`protect`]: what it is for, its id and its bytes (all the same), and its initialisation vector.
+/// The content key of [`protect`].
+pub const KEY: [u8; 16] = *b"\x10\x32\x54\x76\x98\xba\xdc\xfe\x01\x23\x45\x67\x89\xab\xcd\xef";
+/// Its id.
+pub const KID: Kid = Kid([0xa1; 16]);
+/// Its initialisation vector under schemes that have a constant one.
+pub const IV: Iv = Iv([0x5a; 16]);
+
+/// The key id that [`rotate`] adds.
+pub const SECOND_KID: Kid = Kid([0xb2; 16]);
+
+/// Protects what `documents` make under a scheme.
+pub fn protect(documents: &mut Documents, protection: Protection) {
+    set_keys(documents, protection, &[(KID, 0)]);
+}
+
+/// Lets a second key take over at a second of what [`protect`] protected; it has the same bytes, so that one reader reads
+/// both.
+pub fn rotate(documents: &mut Documents, second: u32) {
+    let protection = documents.configuration.protection.clone().expect("a protection");
+    set_keys(documents, protection, &[(KID, 0), (SECOND_KID, second)]);
+}
+
+fn set_keys(documents: &mut Documents, protection: Protection, kids: &[(Kid, u32)]) {
+    let sealing = SealingKey::new([3; 32]);
+    let place = keys_key("g", "a", "c");
+    let key = |&(kid, from_second): &(Kid, u32)| SealedKey {
+        kid,
+        usage: KeyUse::All,
+        from_second,
+        iv: protection.scheme.has_constant_iv().then_some(IV),
+        sealed: sealing.seal(&place, kid, &ContentKey::new(KEY), [9; NONCE_BYTES]).expect("sixteen bytes"),
+        signalling: Vec::new(),
+    };
+    let keys = AssetKeys {
+        packaging_group: "g".into(),
+        asset: "a".into(),
+        configuration: "c".into(),
+        scheme: protection.scheme,
+        keys: kids.iter().map(key).collect(),
+        clear_video: false,
+        clear_audio: false,
+    };
+    documents.keys = Some(Arc::new(Keys::open(&keys, &sealing).expect("what was sealed for here")));
+    Arc::make_mut(&mut documents.configuration).protection = Some(protection);
+}
+
+/// A protection without more than a scheme.
+pub fn plain(scheme: Scheme) -> Protection {
+    let systems = if scheme.is_common() { vec![System::ClearKey] } else { Vec::new() };
+    Protection { scheme, systems, clear_lead_segments: 0, pssh_in_moov: false, no_key_sample_groups: false }
+}
+
+/// A key of [`protect_hls`]: what it is for, its id and its bytes (all the same), and its initialisation vector.
 pub type TestKey = (KeyUse, u8, Option<[u8; 16]>);
 
-/// Makes the documents protect their output.
-pub fn protect(documents: &mut Documents, scheme: Scheme, clear_lead_segments: u32, keys: &[TestKey]) {
+/// Protects what `documents` make by these keys.
+pub fn protect_hls(documents: &mut Documents, scheme: Scheme, clear_lead_segments: u32, keys: &[TestKey]) {
     let (systems, pssh_in_moov, no_key_sample_groups) = (Vec::new(), false, false);
     let protection = Protection { scheme, systems, clear_lead_segments, pssh_in_moov, no_key_sample_groups };
     Arc::make_mut(&mut documents.configuration).protection = Some(protection);
@@ -342,7 +397,7 @@ pub fn protect(documents: &mut Documents, scheme: Scheme, clear_lead_segments: u
 /// A key of equal bytes, for what is below jobs.
 pub fn secret(id: u8, iv: [u8; 16]) -> Secret {
     let mut documents = documents(PackageType::Hls, 6, &[], 0, &[]);
-    protect(&mut documents, Scheme::SampleAes, 0, &[(KeyUse::All, id, Some(iv))]);
+    protect_hls(&mut documents, Scheme::SampleAes, 0, &[(KeyUse::All, id, Some(iv))]);
     let keys = documents.keys.expect("they were set");
     Secret { key: keys.all()[0].clone(), iv: Iv(iv) }
 }

@@ -1,5 +1,7 @@
 //! Titles to write: tracks with samples, cut into fragments, and what becomes of them.
 
+#![allow(dead_code, reason = "each of its users writes in another way")]
+
 use std::ops::Range;
 
 use packager::segment::recipe::Secret;

@@ -1,0 +1,97 @@
+//! Encrypts the samples of a segment, many at a time.
+
+use core::fmt;
+use core::ops::Range;
+
+use crate::aes::{self, Ctr, Pattern, cbc_chains};
+use crate::cenc::{Cipher, Mode, VIDEO_PATTERN};
+use crate::error::{Error, Result};
+use crate::segment::recipe::Stream;
+
+/// About how much is encrypted at once. Chains of CBC run side by side, so that more samples at a time go faster.
+const BATCH_BYTES: usize = 256 << 10;
+
+/// Samples that wait to be encrypted together.
+pub(super) struct Encryptor {
+    key: aes::Key,
+    mode: Mode,
+    pattern: Pattern,
+    batch: Vec<u8>,
+    /// What of `batch` is protected under CBC.
+    chains: Vec<Range<usize>>,
+}
+
+impl fmt::Debug for Encryptor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Encryptor").field("batch", &self.batch.len()).finish_non_exhaustive()
+    }
+}
+
+impl Encryptor {
+    pub fn new(cipher: &Cipher) -> Self {
+        let (crypt, skip) = VIDEO_PATTERN;
+        let video = Pattern::new(crypt, skip).unwrap_or(Pattern::ALL);
+        let pattern = if matches!(cipher.mode, Mode::Chain { pattern: true, .. }) { video } else { Pattern::ALL };
+        let key = aes::Key::new(cipher.key.secret().reveal());
+        Self { key, mode: cipher.mode, pattern, batch: Vec::new(), chains: Vec::new() }
+    }
+
+    /// Whether it should be emptied before more comes.
+    pub fn is_full(&self) -> bool {
+        self.batch.len() >= BATCH_BYTES
+    }
+
+    /// Where the next sample is to be appended.
+    pub fn room(&mut self) -> &mut Vec<u8> {
+        &mut self.batch
+    }
+
+    /// Takes in the sample that was appended, `number` of `stream`.
+    ///
+    /// # Errors
+    /// `Internal` when its subsamples are missing or reach beyond it.
+    pub fn add(&mut self, stream: &Stream, number: usize, bytes: usize) -> Result<()> {
+        let lost = || Error::internal("a sample without its subsamples");
+        let mut at = self.batch.len().checked_sub(bytes).ok_or_else(lost)?;
+        let mut counter = self.mode.sample_iv(number).map(Ctr::new);
+        let Self { key, batch, chains, .. } = self;
+        let mut protect = |range: Range<usize>| match &mut counter {
+            Some(counter) => {
+                counter.apply(key, batch.get_mut(range).ok_or_else(lost)?);
+                Ok(())
+            }
+            None => {
+                chains.push(range);
+                Ok(())
+            }
+        };
+        if stream.subsample_ends.is_empty() {
+            return protect(at..at + bytes);
+        }
+        let ends = &stream.subsample_ends;
+        let start = number.checked_sub(1).map_or(Some(0), |before| ends.get(before).copied());
+        let (start, end) = start.zip(ends.get(number).copied()).ok_or_else(lost)?;
+        for subsample in stream.subsamples.get(start as usize..end as usize).ok_or_else(lost)? {
+            let from = at + usize::from(subsample.clear);
+            at = from + subsample.protected as usize;
+            if subsample.protected > 0 {
+                protect(from..at)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Encrypts what came and appends it to `out`.
+    ///
+    /// # Errors
+    /// `Internal` when a subsample reaches beyond its sample.
+    pub fn finish(&mut self, out: &mut Vec<u8>) -> Result<()> {
+        if let Mode::Chain { iv, .. } = self.mode {
+            cbc_chains(&self.key, &iv.0, self.pattern, &mut self.batch, &self.chains)?;
+            self.chains.clear();
+        }
+        out.extend_from_slice(&self.batch);
+        self.batch.clear();
+        Ok(())
+    }
+}
