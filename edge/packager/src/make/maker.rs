@@ -71,11 +71,7 @@ impl Maker {
         let range = envelope.as_ref().map_or(range, Envelope::wanted);
         let sample_aes = match &recipe.program {
             Program::Packed { sample_aes, .. } => sample_aes.as_ref().map(SampleAes::new),
-<<<<<<< HEAD
             Program::Plain | Program::Protected(_) | Program::Transport(_) => None,
-=======
-            _ => None,
->>>>>>> tsenc
         };
         let sections = &recipe.sections;
         let first = sections.partition_point(|s| s.start <= range.start).saturating_sub(1);
@@ -221,7 +217,6 @@ impl Maker {
         Ok(Some(taken))
     }
 
-<<<<<<< HEAD
     /// The head of a section, then its samples, encrypted many at a time.
     fn protected(&mut self, recipe: &Recipe, section: &Section, out: &mut Vec<u8>) -> Result<Option<Taken>> {
         let (Some(stream), Some(share)) = (recipe.streams.first(), section.shares.first()) else {
@@ -253,8 +248,6 @@ impl Maker {
         Ok(None)
     }
 
-=======
->>>>>>> tsenc
     /// As [`Self::plain`]; under SAMPLE-AES some frames at a time, which are encrypted at once.
     fn packed(
         &mut self,
@@ -286,40 +279,6 @@ impl Maker {
         out.extend_from_slice(sample_aes.end()?);
         self.sample_aes = Some(sample_aes);
         Ok(taken)
-<<<<<<< HEAD
-=======
-    }
-
-    /// The head of a section, then its samples, encrypted many at a time.
-    fn protected(&mut self, recipe: &Recipe, section: &Section, out: &mut Vec<u8>) -> Result<Option<Taken>> {
-        let (Some(stream), Some(share)) = (recipe.streams.first(), section.shares.first()) else {
-            return Err(Error::internal("a section without a stream"));
-        };
-        if self.position == 0 {
-            self.position = 1;
-            out.extend_from_slice(&section.head);
-            self.enter(section);
-            return Ok(None);
-        }
-        let lost = || Error::internal("no stream");
-        let encryptor = self.encryptor.as_mut().ok_or_else(lost)?;
-        let samples = self.samples.first_mut().ok_or_else(lost)?;
-        while !encryptor.is_full() {
-            let number = share.samples.start + self.position - 1;
-            let Some(sample) = stream.samples.get(number).filter(|_| number < share.samples.end) else {
-                self.section += 1;
-                self.position = 0;
-                break;
-            };
-            if let need @ Taken::Need(_) = samples.take(sample.size, &self.buffers, encryptor.room())? {
-                return Ok(Some(need));
-            }
-            encryptor.add(stream, number, sample.size as usize)?;
-            self.position += 1;
-        }
-        encryptor.finish(out)?;
-        Ok(None)
->>>>>>> tsenc
     }
 
     /// The tables at the start, then the units of a fragment in their order. One of them at a time.

@@ -268,7 +268,6 @@ pub fn write(source: &Source<'_>, segment: &Segment) -> Result<Vec<Part>> {
             return Err(Error::limit(format!("the segment lies in more than {} pieces", limits::MAX_SEGMENT_EXTENTS)));
         }
     }
-<<<<<<< HEAD
     if made {
         let program = cipher.map_or(Program::Plain, Program::Protected);
         let recipe = Recipe { streams: vec![gathered.stream(carriage)], program, sections, bytes: at, envelope: None };
@@ -279,14 +278,6 @@ pub fn write(source: &Source<'_>, segment: &Segment) -> Result<Vec<Part>> {
         return Err(Error::bad_source(format!("index: the segment has {length} bytes where {wanted} were counted")));
     }
     Ok(parts)
-=======
-    if !made {
-        return Ok(parts);
-    }
-    let program = cipher.map_or(Program::Plain, Program::Protected);
-    let recipe = Recipe { streams: vec![gathered.stream(carriage)], program, sections, bytes: at, envelope: None };
-    Ok(vec![Part::Made { range: 0..recipe.bytes, recipe: Arc::new(recipe) }])
->>>>>>> tsenc
 }
 
 /// The fragments as they are stored.

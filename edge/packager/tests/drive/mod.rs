@@ -72,11 +72,7 @@ pub fn file(data: &[u8]) {
         let mut documents = documents(PackageType::Hls, 2, &indexed.index, indexed.head_bytes, &[data.len() as u64]);
         Arc::make_mut(&mut documents.configuration).audio_separation = separate;
         if let Some((scheme, iv)) = protection {
-<<<<<<< HEAD
-            protect_with(&mut documents, scheme, u32::from(separate), &[(KeyUse::All, 3, iv)]);
-=======
             protect_hls(&mut documents, scheme, u32::from(separate), &[(KeyUse::All, 3, iv)]);
->>>>>>> tsenc
         }
         let manifest = Resource::Manifest { name: "index".into(), extension: ManifestExtension::M3u8 };
         if respond(&documents, manifest, &indexed.index).is_err_and(|e| e.kind() == ErrorKind::Unsupported) {
@@ -181,11 +177,7 @@ pub fn job(data: &[u8]) {
         let mut documents =
             documents(package_type, 1 + (index.len() % 30) as u32, index, head_bytes, &[1 << 40, 1 << 40]);
         if let Some((scheme, iv)) = protection {
-<<<<<<< HEAD
-            protect_with(&mut documents, scheme, (index.len() % 3) as u32, &[(KeyUse::All, 3, iv)]);
-=======
             protect_hls(&mut documents, scheme, (index.len() % 3) as u32, &[(KeyUse::All, 3, iv)]);
->>>>>>> tsenc
         }
         if let Resource::Tagged { tag, .. } = &mut route.resource {
             // The right tag, so that the path leads somewhere.
@@ -376,19 +368,11 @@ pub fn plain(scheme: Scheme) -> Protection {
     Protection { scheme, systems, clear_lead_segments: 0, pssh_in_moov: false, no_key_sample_groups: false }
 }
 
-<<<<<<< HEAD
-/// A key of [`protect_with`]: what it is for, its id and its bytes (all the same), and its initialisation vector.
-pub type TestKey = (KeyUse, u8, Option<[u8; 16]>);
-
-/// Makes the documents protect their output.
-pub fn protect_with(documents: &mut Documents, scheme: Scheme, clear_lead_segments: u32, keys: &[TestKey]) {
-=======
 /// A key of [`protect_hls`]: what it is for, its id and its bytes (all the same), and its initialisation vector.
 pub type TestKey = (KeyUse, u8, Option<[u8; 16]>);
 
 /// Protects what `documents` make by these keys.
 pub fn protect_hls(documents: &mut Documents, scheme: Scheme, clear_lead_segments: u32, keys: &[TestKey]) {
->>>>>>> tsenc
     let (systems, pssh_in_moov, no_key_sample_groups) = (Vec::new(), false, false);
     let protection = Protection { scheme, systems, clear_lead_segments, pssh_in_moov, no_key_sample_groups };
     Arc::make_mut(&mut documents.configuration).protection = Some(protection);
@@ -413,11 +397,7 @@ pub fn protect_hls(documents: &mut Documents, scheme: Scheme, clear_lead_segment
 /// A key of equal bytes, for what is below jobs.
 pub fn secret(id: u8, iv: [u8; 16]) -> Secret {
     let mut documents = documents(PackageType::Hls, 6, &[], 0, &[]);
-<<<<<<< HEAD
-    protect_with(&mut documents, Scheme::SampleAes, 0, &[(KeyUse::All, id, Some(iv))]);
-=======
     protect_hls(&mut documents, Scheme::SampleAes, 0, &[(KeyUse::All, id, Some(iv))]);
->>>>>>> tsenc
     let keys = documents.keys.expect("they were set");
     Secret { key: keys.all()[0].clone(), iv: Iv(iv) }
 }

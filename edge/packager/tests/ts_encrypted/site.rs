@@ -104,11 +104,7 @@ impl Asset {
         let mut documents = drive::documents(PackageType::Hls, seconds, index, self.indexed.head_bytes, &sizes);
         Arc::make_mut(&mut documents.configuration).audio_separation = separate;
         if let Some((scheme, lead, keys)) = protected {
-<<<<<<< HEAD
-            drive::protect_with(&mut documents, scheme, lead, keys);
-=======
             drive::protect_hls(&mut documents, scheme, lead, keys);
->>>>>>> tsenc
         }
         let extension = PackageType::Hls.manifest_extension();
         drive::respond(&documents, Resource::Manifest { name: "index".into(), extension }, index)?;

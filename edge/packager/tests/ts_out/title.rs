@@ -1,10 +1,6 @@
 //! Titles to write: tracks with samples, cut into fragments, and what becomes of them.
 
-<<<<<<< HEAD
 #![allow(dead_code, reason = "each of its users needs another part")]
-=======
-#![allow(dead_code, reason = "each of its users writes in another way")]
->>>>>>> tsenc
 
 use std::ops::Range;
 
