@@ -14,6 +14,8 @@ use crate::http::{Client, Response};
 use crate::tools;
 
 const TOKEN: &str = "end-to-end-administrator";
+/// `CONTROL_MASTER_KEY` of every control plane of the tests.
+pub const MASTER_KEY: &str = "0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2e1f0";
 const START: Duration = Duration::from_secs(90);
 /// No file of the tests may need longer; a hang is a failure.
 const INGEST: Duration = Duration::from_secs(60);
@@ -144,6 +146,7 @@ impl Control {
             .arg(&setup.data)
             .args(["--media", &setup.media.unwrap_or_else(|| format!("file://{}", media.display()))])
             .env("CONTROL_ADMIN_TOKEN", TOKEN)
+            .env("CONTROL_MASTER_KEY", MASTER_KEY)
             .envs(setup.environment)
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("the log"))
@@ -289,6 +292,8 @@ impl Control {
         let mut body = media;
         body["name"] = json!(asset);
         body["packaging_group"] = json!(group);
+        // What key servers know it by; asked for where a configuration protects.
+        body["content_id"] = json!(asset);
         let response = self.rest("POST", "/v1/assets", Some(&body));
         assert_eq!(response.status, 202, "{}", response.text());
     }
