@@ -77,8 +77,10 @@ fn an_index_may_hold_anything() {
             let mut bad = good.clone();
             bad[at] = value;
             drive::index(&bad);
-            let path = b"/vod/v1/g/a/c/0000000000000000/v0/1.m4s\n";
-            drive::job(&[path.as_slice(), &bad].concat());
+            for path in ["v0/1.m4s", "v0/1.ts"] {
+                let path = format!("/vod/v1/g/a/c/0000000000000000/{path}\n");
+                drive::job(&[path.as_bytes(), &bad].concat());
+            }
         }
     }
 }

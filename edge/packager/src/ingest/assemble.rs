@@ -195,7 +195,10 @@ fn describe(track: &plan::Track, details: &Details<'_>) -> Track {
             false => track.entries.iter().all(|(entry, _)| AudioStream::from_sample_entry(&entry.bytes).is_ok()),
         },
         sample_aes: match track.is_video() {
-            true => !details.scanned.access_units.is_empty() && !details.scanned.growths.is_empty(),
+            true => {
+                let Scanned { access_units, growths, .. } = &details.scanned;
+                !growths.is_empty() && growths.len() == access_units.len()
+            }
             false => track.entries.iter().all(|(entry, _)| {
                 AudioStream::from_sample_entry(&entry.bytes).is_ok_and(|stream| stream.setup().is_some())
             }),

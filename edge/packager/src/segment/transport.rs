@@ -17,7 +17,7 @@ use crate::response::Part;
 use crate::segment::gather::{Gathered, Stored, fragment_data};
 use crate::segment::packed;
 use crate::segment::recipe::{self, Recipe, Secret, Section, Transport};
-use crate::segment::ts::{self, AudioStream, Before, Packets, Tag, Unit, VideoStream};
+use crate::segment::ts::{self, AudioStream, Before, Packets, Tag, Unit, VideoCodec, VideoStream};
 
 /// The tracks of a transport stream.
 #[derive(Clone, Copy, Debug)]
@@ -243,7 +243,7 @@ pub fn write(head: &Head, blocks: Blocks<'_>, segment: &Segment, number: u32, en
     let title = title(head);
     let mut before = before(program, segment, number);
     let mut transport = Transport {
-        program: streams(program, segment)?,
+        program: streams(program, segment, sample_aes.is_some())?,
         sample_aes,
         video: Vec::new(),
         audio: Vec::new(),
@@ -329,21 +329,32 @@ fn before(program: Program<'_>, segment: &Segment, number: u32) -> Before {
 }
 
 /// How the samples of a segment are written. Its sample entries are those of the period, whichever fragment has any.
-fn streams(program: Program<'_>, segment: &Segment) -> Result<ts::Program> {
+fn streams(program: Program<'_>, segment: &Segment, sample_aes: bool) -> Result<ts::Program> {
     let described = |track: &Track| {
         let fragments = track.fragments.get(segment.fragments.clone()).unwrap_or_default();
         fragments.iter().find(|f| f.samples > 0).or(fragments.first()).copied().unwrap_or_default()
     };
     let video = VideoStream::from_sample_entry(entry(program.video, &described(program.video))?)?;
+    if sample_aes && video.codec() != VideoCodec::Avc {
+        return Err(no_form(program.video));
+    }
     let audio = match program.audio {
         Some(track) => {
             let stream = AudioStream::from_sample_entry(entry(track, &described(track))?)?;
+            if sample_aes && stream.setup().is_none() {
+                return Err(no_form(track));
+            }
             let language = Some(track.language_code).filter(|code| code != b"und");
             Some(ts::Audio { stream, language })
         }
         None => None,
     };
     Ok(ts::Program { video: Some(video), audio, id3: program.events.is_some() })
+}
+
+/// Why a segment is refused of which the index says wrongly that SAMPLE-AES has a form for it.
+fn no_form(track: &Track) -> Error {
+    Error::unsupported(format!("track {}: SAMPLE-AES has no form for {}", track.name, track.codec))
 }
 
 /// Length in bytes of a segment of packed audio, under SAMPLE-AES or not.
@@ -381,6 +392,9 @@ pub fn write_packed(stored: Stored<'_>, segment: &Segment, encryption: Encryptio
     let stream = packed_stream(stored.track, segment)?;
     let mut head = Vec::new();
     let setup = stream.setup().filter(|_| sample_aes.is_some());
+    if sample_aes.is_some() && setup.is_none() {
+        return Err(no_form(stored.track));
+    }
     packed::tag(clock(stored.track, shifted(stored.track, first)), setup, &mut head);
     let sections = vec![Section { start: 0, head: head.into(), shares: vec![share] }];
     let streams = vec![gathered.stream(carriage(stored.track))];
