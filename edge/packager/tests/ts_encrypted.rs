@@ -93,7 +93,7 @@ fn sample_aes_decrypts_to_the_clear_streams() {
                             assert!(before == after, "{path} is in the clear");
                             continue;
                         }
-                        assert!(tag.0 == time.0 && tag.1.is_some() && time.1.is_none());
+                        assert!(tag.time == time.time && tag.setup.is_some() && time.setup.is_none());
                         let opened = if path.ends_with(".aac") { SECRET.adts(own) } else { SECRET.sync_frames(own) };
                         assert!(own != clear_frames && opened == clear_frames, "{path}");
                         frames += 1;
@@ -161,7 +161,7 @@ fn key_frames_under_sample_aes_lie_where_the_playlist_says() {
 
 #[test]
 fn a_range_is_a_slice_of_the_whole() {
-    let asset = Asset::ingest(&ASSETS[0]);
+    let asset = Asset::ingest(ASSETS[0]);
     for (scheme, iv) in [(Scheme::Aes128, None), (Scheme::SampleAes, Some(IV))] {
         for separate in [false, true] {
             let site = asset.site(2, separate, Some((scheme, 0, &one_key(iv))));
@@ -205,7 +205,7 @@ fn the_program_map_says_what_is_encrypted_and_how() {
 
 #[test]
 fn what_shares_a_stream_shares_a_key() {
-    let asset = Asset::ingest(&ASSETS[0]);
+    let asset = Asset::ingest(ASSETS[0]);
     let video = KeyUse::Video { min_pixels: None, max_pixels: None };
     let audio = KeyUse::Audio { min_channels: None, max_channels: None };
     for (scheme, iv) in [(Scheme::Aes128, None), (Scheme::SampleAes, Some(IV))] {

@@ -30,7 +30,7 @@ impl Secret {
 
     /// A body under AES-128; `None` when the padding is wrong.
     pub fn body(&self, body: &[u8]) -> Option<Vec<u8>> {
-        assert!(body.len() % 16 == 0 && !body.is_empty(), "whole blocks");
+        assert!(body.len().is_multiple_of(16) && !body.is_empty(), "whole blocks");
         let mut clear = body.to_vec();
         self.chain(clear.chunks_mut(16).collect());
         let padding = usize::from(*clear.last()?);

@@ -177,8 +177,15 @@ impl Site {
     }
 }
 
-/// The time and the audio setup information in the tag of packed audio, and what follows it.
-pub fn packed(body: &[u8]) -> ((Vec<u8>, Option<Vec<u8>>), &[u8]) {
+/// What the tag of packed audio holds.
+pub struct Tag {
+    pub time: Vec<u8>,
+    /// Audio setup information.
+    pub setup: Option<Vec<u8>>,
+}
+
+/// The tag of packed audio, and what follows it.
+pub fn packed(body: &[u8]) -> (Tag, &[u8]) {
     let size = |bytes: &[u8]| bytes[..4].iter().fold(0, |n, b| n << 7 | usize::from(*b));
     assert_eq!(body[..6], *b"ID3\x04\0\0");
     let end = 10 + size(&body[6..]);
@@ -192,5 +199,5 @@ pub fn packed(body: &[u8]) -> ((Vec<u8>, Option<Vec<u8>>), &[u8]) {
     }
     assert_eq!(at, end);
     let time = private.remove("com.apple.streaming.transportStreamTimestamp").expect("a time");
-    ((time, private.remove("com.apple.streaming.audioDescription")), &body[end..])
+    (Tag { time, setup: private.remove("com.apple.streaming.audioDescription") }, &body[end..])
 }
