@@ -1,4 +1,5 @@
-//! How fast transport stream segments are written: a segment of six seconds at about 5 Mbit/s, over and over.
+//! How fast transport stream segments are written, in the clear and under SAMPLE-AES: a segment of six seconds at about
+//! 5 Mbit/s, over and over.
 //!
 //! ```text
 //! cargo run --release -p packager --example ts_speed
@@ -9,12 +10,36 @@
 use std::error::Error;
 use std::time::Instant;
 
+use packager::config::{AssetKeys, Iv, KeyUse, Kid, Scheme, SealedKey, keys_key};
+use packager::media::protection::Keys;
+use packager::sealing::{ContentKey, NONCE_BYTES, SealingKey};
+use packager::segment::recipe::Secret;
+use packager::segment::sample_aes::SampleAes;
 use packager::segment::ts::{
     self, Audio, AudioStream, Before, Fragment, Muxer, Next, Order, Program, Unit, VideoStream,
 };
 
 fn boxed(kind: &[u8; 4], content: &[u8]) -> Vec<u8> {
     [&(content.len() as u32 + 8).to_be_bytes(), kind.as_slice(), content].concat()
+}
+
+/// Some key.
+fn secret() -> Result<Secret, Box<dyn Error>> {
+    let (sealing, kid, iv) = (SealingKey::new([3; 32]), Kid([1; 16]), Iv([2; 16]));
+    let sealed = sealing.seal(&keys_key("g", "a", "c"), kid, &ContentKey::new([5; 16]), [7; NONCE_BYTES])?;
+    let key = SealedKey { kid, usage: KeyUse::All, from_second: 0, iv: Some(iv), sealed, signalling: Vec::new() };
+    let document = AssetKeys {
+        packaging_group: "g".into(),
+        asset: "a".into(),
+        configuration: "c".into(),
+        scheme: Scheme::SampleAes,
+        keys: vec![key],
+        clear_video: false,
+        clear_audio: false,
+    };
+    let keys = Keys::open(&document, &sealing)?;
+    let key = keys.all().first().ok_or("no key")?.clone();
+    Ok(Secret { key, iv })
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -38,7 +63,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let samples: Vec<Vec<u8>> = (0..150).map(sample).collect();
     let unit = |(number, sample): (usize, &Vec<u8>)| {
         let (dts, sync) = (number as i64 * 3_600, number.is_multiple_of(50));
-        Unit { size: video.access_unit_bytes(sample, sync), dts, pts: dts + 7_200, sync, spare: 0 }
+        let size = video.access_unit_bytes(sample, sync);
+        let spare = ts::sample_aes_packets(size, video.sample_aes_growth(sample).unwrap_or(0));
+        Unit { size, dts, pts: dts + 7_200, sync, spare }
     };
     let video_units: Vec<Unit> = samples.iter().enumerate().map(unit).collect();
     let frames = vec![0x21; 341 * 300];
@@ -48,37 +75,44 @@ fn main() -> Result<(), Box<dyn Error>> {
     let program =
         Program { video: Some(video), audio: Some(Audio { stream: audio, language: None }), ..Program::default() };
 
-    let mut out = Vec::new();
-    let (mut written, started) = (0, Instant::now());
-    for round in 0..2_000 {
-        out.clear();
-        let mut muxer = Muxer::new(program.clone(), Before { segments: round, ..Before::default() }, None);
-        muxer.psi(&mut out);
-        for cut in 0..3 {
-            let from = cut as i64 * 180_000;
-            let pick = |unit: &Unit| (from..from + 180_000).contains(&unit.dts);
-            let audio_start = audio_units.iter().take_while(|u| u.dts < from).count();
-            let audio_end = audio_start + audio_units.iter().filter(|u| pick(u)).count();
-            let fragment = Fragment {
-                span: from..from + 180_000,
-                video: &video_units[cut * 50..cut * 50 + 50],
-                audio: &audio_units[audio_start..audio_end],
-                id3: &[],
-            };
-            let mut order = Order::new(&program);
-            while let Some(next) = order.next(&fragment) {
-                let bytes = match &next {
-                    Next::Video { unit, .. } => &samples[cut * 50 + unit][..],
-                    Next::Audio { units, .. } => &frames[..341 * units.len()],
-                    Next::Id3(_) | Next::Clock(_) => &[],
+    for secret in [None, Some(secret()?)] {
+        let mut out = Vec::new();
+        let (mut written, started) = (0, Instant::now());
+        for round in 0..1_000 {
+            out.clear();
+            let mut muxer = Muxer::new(
+                program.clone(),
+                Before { segments: round, ..Before::default() },
+                secret.as_ref().map(SampleAes::new),
+            );
+            muxer.psi(&mut out);
+            for cut in 0..3 {
+                let from = cut as i64 * 180_000;
+                let pick = |unit: &Unit| (from..from + 180_000).contains(&unit.dts);
+                let audio_start = audio_units.iter().take_while(|u| u.dts < from).count();
+                let audio_end = audio_start + audio_units.iter().filter(|u| pick(u)).count();
+                let fragment = Fragment {
+                    span: from..from + 180_000,
+                    video: &video_units[cut * 50..cut * 50 + 50],
+                    audio: &audio_units[audio_start..audio_end],
+                    id3: &[],
                 };
-                muxer.write(&next, &fragment, bytes, &mut out)?;
+                let mut order = Order::new(&program);
+                while let Some(next) = order.next(&fragment) {
+                    let bytes = match &next {
+                        Next::Video { unit, .. } => &samples[cut * 50 + unit][..],
+                        Next::Audio { units, .. } => &frames[..341 * units.len()],
+                        Next::Id3(_) | Next::Clock(_) => &[],
+                    };
+                    muxer.write(&next, &fragment, bytes, &mut out)?;
+                }
             }
+            written += out.len();
         }
-        written += out.len();
+        let elapsed = started.elapsed().as_secs_f64();
+        let how = if secret.is_some() { "under SAMPLE-AES" } else { "in the clear" };
+        println!("written {how}: {} bytes a segment, {:.2} GB/s", out.len(), written as f64 / elapsed / 1e9);
     }
-    let elapsed = started.elapsed().as_secs_f64();
-    println!("written: {} bytes a segment, {:.2} GB/s", out.len(), written as f64 / elapsed / 1e9);
 
     let (mut counted, started) = (0, Instant::now());
     for _ in 0..20_000 {

@@ -10,7 +10,8 @@ use bytes::Bytes;
 use packager::ErrorKind;
 use packager::config::{
     Asset, AssetKeys, HlsVersion, IndexObject, Iv, KeyUse, Kid, ManifestExtension, PackageType, PackagingConfiguration,
-    Protection, Scheme, SealedKey, SourceObject, StreamSelection, System, TextFormat, is_storage_path, keys_key,
+    Protection, Scheme, SealedKey, Signalling, SourceObject, StreamSelection, System, TextFormat, is_storage_path,
+    keys_key,
 };
 use packager::index::Head;
 use packager::ingest::hls::{Answer, HlsStep, PlaylistIndexer, Read};
@@ -100,6 +101,7 @@ pub fn crawl(documents: &Documents, index: &[u8], most: usize) -> Vec<(Resource,
         if path.ends_with(".m3u8") {
             let text = text_of(&response);
             let folder = path.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
+            let text: String = text.split_inclusive('\n').filter(|line| !line.starts_with("#EXT-X-KEY:")).collect();
             let quoted = text.split("URI=\"").skip(1).filter_map(|t| t.split('"').next());
             let lines = text.lines().filter(|line| !line.starts_with('#') && !line.starts_with("gap."));
             for uri in lines.chain(quoted) {
@@ -380,7 +382,12 @@ pub fn protect_hls(documents: &mut Documents, scheme: Scheme, clear_lead_segment
     let seal = |(usage, id, iv): &TestKey| {
         let (kid, secret) = (Kid([*id; 16]), ContentKey::new([*id; 16]));
         let sealed = sealing.seal("keys/g/a/c", kid, &secret, [*id; 24]).expect("16 bytes are sealed");
-        SealedKey { kid, usage: *usage, from_second: 0, iv: iv.map(Iv), sealed, signalling: Vec::new() }
+        let (usage, iv) = (*usage, iv.map(Iv));
+        let method = if scheme == Scheme::Aes128 { "AES-128" } else { "SAMPLE-AES" };
+        let attribute = iv.map_or(String::new(), |iv| format!(",IV=0x{iv}"));
+        let hls = Some(format!("#EXT-X-KEY:METHOD={method},URI=\"key.bin\"{attribute}"));
+        let signalling = vec![Signalling { hls, ..Signalling::default() }];
+        SealedKey { kid, usage, from_second: 0, iv, sealed, signalling }
     };
     let document = AssetKeys {
         packaging_group: "g".into(),
