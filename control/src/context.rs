@@ -12,6 +12,15 @@ use crate::push::Client;
 use crate::secrets::Secrets;
 use crate::vault::Vault;
 
+/// Keys that one address may ask for at once: a household behind it starts several titles.
+pub const ADDRESS_BURST: u32 = 300;
+/// Keys a second that one address may go on asking for: an office or a carrier may be behind it.
+pub const ADDRESS_RATE: u32 = 50;
+/// Keys that the subject of a token may ask for at once: all keys of a few titles.
+pub const SUBJECT_BURST: u32 = 60;
+/// Keys a second that the subject of a token may go on asking for.
+pub const SUBJECT_RATE: u32 = 5;
+
 /// How often clear keys may be asked for.
 pub struct KeyLimits {
     /// By address of the client; many viewers may be behind one.
@@ -22,7 +31,10 @@ pub struct KeyLimits {
 
 impl Default for KeyLimits {
     fn default() -> Self {
-        Self { addresses: Limiter::new(300, 50), subjects: Limiter::new(60, 5) }
+        Self {
+            addresses: Limiter::new(ADDRESS_BURST, ADDRESS_RATE),
+            subjects: Limiter::new(SUBJECT_BURST, SUBJECT_RATE),
+        }
     }
 }
 

@@ -151,3 +151,39 @@ async fn whoever_asks_too_often_has_to_wait() {
     let calm = control.post("/v1/assets/film/key-tokens", wanted).await.json()["token"].as_str().unwrap().to_owned();
     assert_eq!(get(&control, &key_path(), Some(&calm)).await.status, 200, "another subject is not kept waiting");
 }
+
+/// A token with these claims under an RSA key.
+fn rs256(pair: &aws_lc_rs::signature::RsaKeyPair, claims: &Value) -> String {
+    let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"RS256","typ":"JWT"}"#);
+    let signed = format!("{header}.{}", URL_SAFE_NO_PAD.encode(claims.to_string()));
+    let mut signature = vec![0; pair.public_modulus_len()];
+    let random = aws_lc_rs::rand::SystemRandom::new();
+    pair.sign(&aws_lc_rs::signature::RSA_PKCS1_SHA256, &random, signed.as_bytes(), &mut signature).unwrap();
+    format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
+}
+
+#[tokio::test]
+async fn tokens_of_another_system_are_checked_with_its_public_key() {
+    use aws_lc_rs::encoding::{AsDer as _, PublicKeyX509Der};
+    use aws_lc_rs::signature::KeyPair as _;
+    let generate = || aws_lc_rs::signature::RsaKeyPair::generate(aws_lc_rs::rsa::KeySize::Rsa2048).unwrap();
+    let (pair, other) = (generate(), generate());
+    let der: PublicKeyX509Der<'_> = pair.public_key().as_der().unwrap();
+    let body = base64::engine::general_purpose::STANDARD.encode(der.as_ref());
+    let lines: Vec<&str> = body.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
+    let pem = format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", lines.join("\n"));
+    let delivery = json!({"policy": "restricted", "tokens": [{"algorithm": "RS256", "public_key": pem}],
+        "audience": "keys"});
+    let control = films(delivery).await;
+    let soon = control::clock::now_ms() / 1000 + 60;
+    let claims = json!({"exp": soon, "aud": "keys", "asset": "film", "kid": KID});
+    let status = async |token: String| get(&control, &key_path(), Some(&token)).await.status.as_u16();
+    assert_eq!(status(rs256(&pair, &claims)).await, 200);
+    assert_eq!(status(rs256(&other, &claims)).await, 403);
+    assert_eq!(status(rs256(&pair, &json!({"exp": soon, "aud": "other"}))).await, 403);
+    let bound = json!({"exp": soon, "aud": "keys", "kid": ["11111111-0000-4000-8000-0000000000a2"]});
+    assert_eq!(status(rs256(&pair, &bound)).await, 403);
+    assert_eq!(licence(&control, json!([kid()]), Some(&rs256(&pair, &bound))).await.status, 403);
+    let wanted = json!({"configuration": "c"});
+    control.post("/v1/assets/film/key-tokens", wanted).await.assert_problem(409, Some("/configuration"));
+}

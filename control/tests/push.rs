@@ -258,3 +258,40 @@ async fn renaming_a_group_moves_its_documents() {
 async fn edge_id(control: &Control, name: &str) -> i64 {
     control::db::edges::find(&mut control.context.db.read().await.unwrap(), name).await.unwrap().unwrap().id
 }
+
+#[tokio::test]
+async fn keys_are_pushed_sealed_for_the_edge_and_only_once() {
+    let control = Control::new().await;
+    control.add_group().await;
+    let key = "00112233445566778899aabbccddeeff";
+    let protection = json!({"scheme": "cbcs", "systems": ["clearkey"], "static_keys": [{"key": key}]});
+    let path = "/v1/packaging-groups/films/configurations/hls";
+    assert_eq!(control.patch(path, json!({"protection": protection})).await.status, StatusCode::OK);
+    assert_eq!(control.ingest("film", "film-1").await["status"], "PLAYABLE");
+    let (north, south) = (FakeEdge::new(&control, "north"), FakeEdge::new(&control, "south"));
+    for edge in [&north, &south] {
+        let (address, server) = edge.listen("127.0.0.1:0").await;
+        register(&control, edge.name, address).await;
+        drop(server);
+    }
+    let mut reconciler = Reconciler::new(control.context.clone());
+    reconciler.tick().await.unwrap();
+    reconciler.tick().await.unwrap();
+    let place = "keys/films/film/hls";
+    let master = control::vault::MasterKey::from_hex(common::MASTER_KEY).unwrap();
+    for (edge, other) in [(&north, &south), (&south, &north)] {
+        let batches = edge.batches();
+        assert_eq!(batches.len(), 1, "seals differ each time, and still nothing is sent twice");
+        let document = batches[0].documents.iter().find(|d| d.key == place).unwrap();
+        let Body::Keys(keys) = &document.body else { panic!() };
+        let [sealed] = keys.keys.as_slice() else { panic!() };
+        let opened = master.edge(edge.name).open(place, sealed.kid, &sealed.sealed).unwrap();
+        assert_eq!(hex::encode(opened.reveal()), key);
+        assert!(master.edge(other.name).open(place, sealed.kid, &sealed.sealed).is_err());
+    }
+    control.delete("/v1/assets/film").await;
+    reconciler.tick().await.unwrap();
+    let last = north.batches().pop().unwrap();
+    let gone = |key: &str| last.documents.iter().any(|d| d.key == key && d.body == Body::Deleted);
+    assert!(gone(place) && gone("asset/films/film"));
+}

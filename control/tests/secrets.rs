@@ -21,6 +21,12 @@ const QUERY: &str = "query-value-0ff1ce4411";
 const URL_TOKEN: &str = "path-token-ab54a98ceb1f0ad2";
 const CONFIGURATIONS: &str = "/v1/packaging-groups/films/configurations";
 
+/// A key pair that content keys are encrypted to.
+fn pem(end: &str) -> String {
+    let path = format!("{}/keys/tests/fixtures/recipient.{end}.pem", env!("CARGO_MANIFEST_DIR"));
+    std::fs::read_to_string(path).unwrap()
+}
+
 /// What was written to the log of this process.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
@@ -91,7 +97,7 @@ async fn nothing_secret_is_anywhere() {
             "CMAF",
             json!({"scheme": "cbcs", "systems": ["widevine", "playready"],
                 "key_server": {"url": url, "version": "2.1", "tokens": {"tenant": URL_TOKEN}, "user": "u",
-                    "password": PASSWORD}}),
+                    "password": PASSWORD, "certificate": pem("crt"), "private_key": pem("key")}}),
         ),
         (
             "static",
@@ -120,6 +126,7 @@ async fn nothing_secret_is_anywhere() {
         ("the header".to_owned(), forms(HEADER.as_bytes())),
         ("the query".to_owned(), forms(QUERY.as_bytes())),
         ("the token of the URL".to_owned(), forms(URL_TOKEN.as_bytes())),
+        ("the private key".to_owned(), vec![pem("key").lines().nth(5).unwrap().as_bytes().to_vec()]),
         ("the master key".to_owned(), forms(&hex::decode(common::MASTER_KEY).unwrap())),
     ];
     for key in &keys.keys {

@@ -13,7 +13,7 @@ use super::page::{Page, PageQuery};
 use super::{fields, found, protection};
 use crate::clock;
 use crate::context::Context;
-use crate::db::{configurations, groups};
+use crate::db::{asset_keys, configurations, groups};
 use crate::error::{ApiError, ApiResult};
 use crate::protect::{self, Protection, ProtectionView};
 use crate::push::documents;
@@ -482,7 +482,13 @@ pub async fn patch(
         // What holds for the package type may not hold for another.
         None => {
             let kept = protect::settings_of(&context, &row).map_err(|e| ApiError::internal(format!("{e:#}")))?;
-            kept.map(|kept| protection::check(&context, &kept, &row)).transpose()?;
+            if let Some(kept) = kept {
+                protection::check(&context, &kept, &row)?;
+                if row.package_type != before.package_type {
+                    // Key servers are asked for what a kind of manifest needs.
+                    asset_keys::expire_configuration(&mut tx, row.id).await?;
+                }
+            }
         }
     }
     documents::put_configuration(&mut tx, &row).await?;

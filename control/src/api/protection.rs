@@ -254,7 +254,7 @@ pub async fn check_content_id(db: &mut SqliteConnection, group_id: i64, content_
 }
 
 /// Writes the protection of a configuration that was checked: what may be shown, and all of it sealed. Keys are asked for
-/// anew; documents with older ones stay until then.
+/// anew; documents with older ones for the same scheme stay until then.
 ///
 /// # Errors
 /// When the database fails.
@@ -272,12 +272,16 @@ pub async fn write(
         }
         _ => (None, None),
     };
+    let before = row.protection.as_deref().map(ProtectionView::from_json).transpose()?;
+    if before.is_some_and(|before| protection.is_none_or(|now| now.scheme != before.scheme)) {
+        // Keys are for one scheme.
+        documents::retract_configuration(db, row).await?;
+    }
     row.protection_revision = configurations::set_protection(db, row.id, view.as_deref(), sealed.as_deref()).await?;
     (row.protection, row.protection_sealed) = (view, sealed);
     if protection.is_some() {
         asset_keys::expire_configuration(db, row.id).await?;
     } else {
-        documents::retract_configuration(db, row).await?;
         asset_keys::clear_configuration(db, row.id).await?;
     }
     Ok(())

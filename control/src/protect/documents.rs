@@ -34,6 +34,10 @@ pub async fn put(
     let Some(sealed) = asset_keys::find(db, pair).await?.and_then(|keys| keys.sealed) else { return Ok(()) };
     let keys = KeySet::open(vault, pair, &sealed)?;
     let view = ProtectionView::from_json(view)?;
+    if keys.scheme != view.scheme.into() {
+        // They are of a time when the configuration had another scheme; others are being asked for.
+        return Ok(());
+    }
     let names =
         Names { packaging_group: &asset.packaging_group, asset: &asset.name, configuration: &configuration.name };
     let maker = Maker {
@@ -45,7 +49,14 @@ pub async fn put(
         scheme: keys.scheme,
     };
     let sealing = vault.documents();
-    let document = keys.document(names, &sealing, |key| maker.signalling(key))?;
+    let document = match keys.document(names, &sealing, |key| maker.signalling(key)) {
+        Ok(document) => document,
+        Err(error) => {
+            // So it is only between a change of the configuration and the keys that are asked for because of it.
+            tracing::warn!(asset = asset.name, configuration = configuration.name, %error, "keys wait for new ones");
+            return Ok(());
+        }
+    };
     let place = keys_key(&asset.packaging_group, &asset.name, &configuration.name);
     if let Some(json) = documents::find(db, &place).await? {
         let stored = Document::from_json(json.as_bytes()).map_err(|e| anyhow::anyhow!("{}", e.message()))?;

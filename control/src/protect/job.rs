@@ -114,8 +114,9 @@ async fn ask(context: &Context, pair: Pair) -> Result<()> {
         && now.content_id == asset.content_id
         && now.generation == asset.generation
     {
-        write(context, &mut tx, &now, &configuration, result.as_ref()).await?;
-        documents::put(context, &mut tx, &now, &configuration).await?;
+        if let Some(configuration) = write(context, &mut tx, &now, &configuration, result.as_ref()).await? {
+            documents::put(context, &mut tx, &now, &configuration).await?;
+        }
     }
     tx.commit().await?;
     Ok(())
@@ -132,18 +133,18 @@ async fn checked(context: &Context, keys: KeySet, index: &indexes::IndexObject) 
     keys.check(&head).map(|()| keys)
 }
 
-/// Writes what came of a request, unless the configuration was changed since.
+/// Writes what came of a request, and answers the configuration as it is now; `None` when it was changed since.
 pub(super) async fn write(
     context: &Context,
     db: &mut SqliteConnection,
     asset: &Asset,
     asked: &Configuration,
     result: Result<&KeySet, &String>,
-) -> Result<()> {
+) -> Result<Option<Configuration>> {
     let now = configurations::get(db, asked.id).await?;
-    if now.is_none_or(|now| now.protection_revision != asked.protection_revision || now.group_id != asset.group_id) {
-        return Ok(());
-    }
+    let same =
+        |now: &Configuration| now.protection_revision == asked.protection_revision && now.group_id == asset.group_id;
+    let Some(now) = now.filter(same) else { return Ok(None) };
     let pair = Pair { asset_id: asset.id, configuration_id: asked.id };
     match result {
         Ok(keys) => {
@@ -156,7 +157,7 @@ pub(super) async fn write(
             asset_keys::set_failed(db, pair, reason, next).await?;
         }
     }
-    Ok(())
+    Ok(Some(now))
 }
 
 /// Between half and all of the pause after so many failures before this one, so that many that failed together do not come
