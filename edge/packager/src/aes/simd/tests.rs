@@ -75,7 +75,7 @@ fn the_counter_carries() {
         let mut keystream = schedule.keystream(iv);
         for start in [0, 0xff00, 0xffff_ff00, u64::MAX - 0x1ff, 0x1234_5678_9abc_de00] {
             for batch in 0..70 {
-                let first = (start + 0_u64).wrapping_add(batch * 8);
+                let first = u64::wrapping_add(start, batch * 8);
                 let mut blocks = [[0; 16]; LANES];
                 keystream.add(first, &mut blocks);
                 for (lane, block) in blocks.into_iter().enumerate() {
