@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use packager::config::{
     Asset, AssetKeys, HlsVersion, IndexObject, Iv, KeyUse, PackageType, PackagingConfiguration, Protection, Scheme,
-    SealedKey, SourceObject, StreamSelection, System, TextFormat, keys_key,
+    SealedKey, Signalling, SourceObject, StreamSelection, System, TextFormat, keys_key,
 };
 use packager::ingest::hls::{Answer, HlsStep, PlaylistIndexer};
 use packager::ingest::{Description, IndexedAsset, Indexer, IngestStep, SourceFile};
@@ -31,6 +31,9 @@ use packager::response::Part;
 use packager::route::Route;
 use packager::sealing::{ContentKey, NONCE_BYTES, SealingKey};
 use sha2::{Digest, Sha256};
+
+/// Where playlists say that the key is: beside them.
+const KEY_FILE: &str = "key.bin";
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1).peekable();
@@ -115,6 +118,11 @@ fn main() -> Result<(), Box<dyn Error>> {
             let folder = url.rsplit_once('/').map_or("", |(folder, _)| folder);
             if url.ends_with(".m3u8") {
                 let text = String::from_utf8(body)?;
+                if let Some(protect) = protect.as_deref().filter(|_| text.contains("#EXT-X-KEY:")) {
+                    let key = protect.split(':').nth(2).unwrap_or_default().to_owned();
+                    fs::write(path.with_file_name(KEY_FILE), Iv::try_from(key)?.0)?;
+                }
+                let text = text.replace(&format!("URI=\"{KEY_FILE}\""), "");
                 let uris = text.lines().filter(|l| !l.starts_with('#') && *l != "gap.m4s").map(str::to_owned);
                 let quoted = text.split("URI=\"").skip(1).filter_map(|t| t.split('"').next()).map(str::to_owned);
                 let found = uris.chain(quoted).map(|uri| format!("{folder}/{uri}"));
@@ -162,12 +170,19 @@ fn protection(text: &str, package_type: PackageType) -> Result<(Protection, Arc<
     let sealing = SealingKey::new([0; 32]);
     let configuration = package_type.as_str().to_lowercase();
     let sealed = sealing.seal(&keys_key("g", "a", &configuration), kid, &ContentKey::new(key.0), [0; NONCE_BYTES])?;
+    let method = match scheme {
+        Scheme::Aes128 => "AES-128",
+        Scheme::Cenc => "SAMPLE-AES-CTR",
+        Scheme::Cbcs | Scheme::SampleAes => "SAMPLE-AES",
+    };
+    let hls = Some(format!("#EXT-X-KEY:METHOD={method},URI=\"{KEY_FILE}\""));
+    let signalling = vec![Signalling { hls, ..Signalling::default() }];
     let keys = AssetKeys {
         packaging_group: "g".into(),
         asset: "a".into(),
         configuration,
         scheme,
-        keys: vec![SealedKey { kid, usage: KeyUse::All, from_second: 0, iv, sealed, signalling: Vec::new() }],
+        keys: vec![SealedKey { kid, usage: KeyUse::All, from_second: 0, iv, sealed, signalling }],
         clear_video: false,
         clear_audio: false,
     };

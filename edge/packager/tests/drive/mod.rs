@@ -349,7 +349,10 @@ fn set_keys(documents: &mut Documents, protection: Protection, kids: &[(Kid, u32
         from_second,
         iv: protection.scheme.has_constant_iv().then_some(IV),
         sealed: sealing.seal(&place, kid, &ContentKey::new(KEY), [9; NONCE_BYTES]).expect("sixteen bytes"),
-        signalling: Vec::new(),
+        signalling: vec![Signalling {
+            hls: Some(format!("#EXT-X-KEY:METHOD=SAMPLE-AES,URI=\"{kid}\",KEYFORMAT=\"identity\"")),
+            ..Signalling::default()
+        }],
     };
     let keys = AssetKeys {
         packaging_group: "g".into(),
