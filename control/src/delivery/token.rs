@@ -34,7 +34,7 @@ struct Header {
 }
 
 /// One text or a list of them.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Deserialize)]
 #[serde(untagged)]
 enum OneOrMany {
     One(String),
@@ -51,25 +51,25 @@ impl OneOrMany {
 }
 
 /// What a token says.
-#[derive(Clone, Default, Serialize, Deserialize)]
+#[derive(Clone, Default, Deserialize)]
 pub struct Claims {
     /// When it ends, seconds since 1970. Needed.
     pub exp: Option<f64>,
     /// When it begins.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub nbf: Option<f64>,
     /// For whom it is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub sub: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     iss: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     aud: Option<OneOrMany>,
     /// The asset that it is for; without it, all assets of the configuration.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub asset: Option<String>,
     /// The keys that it is for; without it, all keys.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     kid: Option<OneOrMany>,
 }
 
@@ -185,15 +185,13 @@ pub fn mint(delivery: &KeyDelivery, asset: &str, subject: Option<&str>, exp: u64
         TokenAlgorithm::Rs256 => None,
     })?;
     let header = Header { alg: "HS256".to_owned(), typ: Some("JWT".to_owned()), crit: None };
-    let claims = Claims {
-        exp: Some(exp as f64),
-        nbf: None,
-        sub: subject.map(str::to_owned),
-        iss: delivery.issuer.clone(),
-        aud: delivery.audience.clone().map(OneOrMany::One),
-        asset: Some(asset.to_owned()),
-        kid: None,
-    };
+    let mut claims = serde_json::json!({"exp": exp, "asset": asset});
+    for (name, value) in [("sub", subject), ("iss", delivery.issuer.as_deref()), ("aud", delivery.audience.as_deref())]
+    {
+        if let Some(value) = value {
+            claims[name] = value.into();
+        }
+    }
     let part = |json: Vec<u8>| URL_SAFE_NO_PAD.encode(json);
     let signed = format!("{}.{}", part(serde_json::to_vec(&header).ok()?), part(serde_json::to_vec(&claims).ok()?));
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.reveal().as_bytes());
