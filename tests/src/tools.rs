@@ -71,8 +71,13 @@ pub fn seaweedfs() -> PathBuf {
 
 /// Runs a program to its end, but not beyond `deadline`; its output.
 pub fn run(command: &mut Command, deadline: Duration) -> Output {
+    run_with(command, Stdio::null(), deadline)
+}
+
+/// As [`run`], with something to read.
+pub fn run_with(command: &mut Command, input: Stdio, deadline: Duration) -> Output {
     let shown = format!("{command:?}");
-    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let child = command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let child = child.unwrap_or_else(|error| panic!("{shown}: {error}"));
     // A thread ends what takes too long, so that the output can be read here until both pipes close.
     let pid = child.id();

@@ -113,10 +113,9 @@ async fn ask(context: &Context, pair: Pair) -> Result<()> {
     if let Some(now) = assets::get(&mut tx, asset.id).await?
         && now.content_id == asset.content_id
         && now.generation == asset.generation
+        && let Some(configuration) = write(context, &mut tx, &now, &configuration, result.as_ref()).await?
     {
-        if let Some(configuration) = write(context, &mut tx, &now, &configuration, result.as_ref()).await? {
-            documents::put(context, &mut tx, &now, &configuration).await?;
-        }
+        documents::put(context, &mut tx, &now, &configuration).await?;
     }
     tx.commit().await?;
     Ok(())

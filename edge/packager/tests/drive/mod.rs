@@ -115,7 +115,7 @@ pub fn crawl(documents: &Documents, index: &[u8], most: usize) -> Vec<(Resource,
         if path.ends_with(".m3u8") {
             let text = text_of(&response);
             let folder = path.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
-            let text: String = text.split_inclusive('\n').filter(|line| !line.starts_with("#EXT-X-KEY:")).collect();
+            let text: String = text.split_inclusive('\n').filter(|line| !line.contains("-KEY:METHOD=")).collect();
             let quoted = text.split("URI=\"").skip(1).filter_map(|t| t.split('"').next());
             let lines = text.lines().filter(|line| !line.starts_with('#') && !line.starts_with("gap."));
             for uri in lines.chain(quoted) {
@@ -357,16 +357,15 @@ pub fn rotate(documents: &mut Documents, second: u32) {
 fn set_keys(documents: &mut Documents, protection: Protection, kids: &[(Kid, u32)]) {
     let sealing = SealingKey::new([3; 32]);
     let place = keys_key("g", "a", "c");
+    let method = if protection.scheme == Scheme::Cenc { "SAMPLE-AES-CTR" } else { "SAMPLE-AES" };
+    let hls = format!("#EXT-X-KEY:METHOD={method},URI=\"key.bin\"");
     let key = |&(kid, from_second): &(Kid, u32)| SealedKey {
         kid,
         usage: KeyUse::All,
         from_second,
         iv: protection.scheme.has_constant_iv().then_some(IV),
         sealed: sealing.seal(&place, kid, &ContentKey::new(KEY), [9; NONCE_BYTES]).expect("sixteen bytes"),
-        signalling: vec![Signalling {
-            hls: Some(format!("#EXT-X-KEY:METHOD=SAMPLE-AES,URI=\"{kid}\",KEYFORMAT=\"identity\"")),
-            ..Signalling::default()
-        }],
+        signalling: vec![Signalling { hls: Some(hls.clone()), ..Signalling::default() }],
     };
     let keys = AssetKeys {
         packaging_group: "g".into(),
