@@ -55,6 +55,7 @@ pub fn run(only: &[String]) -> Result<()> {
             ("what became of every media file (file, state, HLS, DASH)", "decode.tsv"),
             ("every source to every output", "pairs.tsv"),
             ("every source in every output and player", "plays.tsv"),
+            ("protected titles in every player", "protected.tsv"),
         ] {
             steps.step(title, || {
                 let table = root().join("target/e2e").join(table);
