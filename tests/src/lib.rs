@@ -3,6 +3,7 @@
 //!
 //! Nothing here skips: what is missing fails the test and says which command brings it.
 
+pub mod browser;
 pub mod control;
 pub mod ffmpeg;
 pub mod fmp4;

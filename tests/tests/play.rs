@@ -4,19 +4,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::process::Command;
-use std::sync::Mutex;
-use std::time::Duration;
 
 use e2e::control::{OUTPUTS, Output};
 use e2e::mpd::Mpd;
 use e2e::playlist::Multivariant;
 use e2e::source::{self, Source};
-use e2e::{Asset, Control, media, tools};
+use e2e::{Asset, Control, browser, media, tools};
 use m3u8_rs::AlternativeMediaType;
 use serde_json::{Value, json};
-
-const DEADLINE: Duration = Duration::from_secs(180);
 
 #[test]
 fn hls_js_plays_hls() {
@@ -67,22 +62,7 @@ fn play(engine: &str, output: &str) {
         "late": late(output),
     });
     let name = format!("play-{engine}-{output}");
-    println!("{}", run(&control, engine, &name, options).unwrap_or_else(|error| panic!("{error}")));
-}
-
-/// Drives a browser; what it says.
-fn run(control: &Control, engine: &str, name: &str, mut options: Value) -> Result<String, String> {
-    let profile = tempfile::tempdir().expect("an empty profile");
-    options["engine"] = json!(engine);
-    options["page"] = json!(format!("{}/player", control.url));
-    options["chromium"] = json!(tools::program(&["chromium", "chromium-browser", "google-chrome"]));
-    options["profile"] = json!(profile.path());
-    options["screenshot"] = json!(tools::results().join(format!("{name}.png")));
-    let script = tools::built("tests/browser/play.mjs");
-    tools::built("tests/browser/node_modules/playwright-core");
-    let output = tools::run(Command::new(tools::program(&["node"])).arg(script).arg(options.to_string()), DEADLINE);
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
-    if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
+    println!("{}", browser::play(&control.url, engine, &name, options).unwrap_or_else(|error| panic!("{error}")));
 }
 
 #[test]
@@ -102,23 +82,12 @@ fn every_source_in_every_output_and_player() {
             plays.extend(engines.map(|engine| (source, output, engine, url.clone())));
         }
     }
-    let queue = Mutex::new(plays.into_iter());
-    let table = Mutex::new(BTreeMap::new());
-    std::thread::scope(|scope| {
-        for _ in 0..std::thread::available_parallelism().map_or(2, usize::from) {
-            scope.spawn(|| {
-                loop {
-                    let next = queue.lock().expect("the queue").next();
-                    let Some((source, output, engine, url)) = next else { break };
-                    let options = options(&control, source, output, engine, &url);
-                    let name = format!("play-{engine}-{}-{}", source.name, output.name);
-                    let outcome = run(&control, engine, &name, options);
-                    table.lock().expect("the table").insert((source.name, output.name, engine), outcome);
-                }
-            });
-        }
+    let outcomes = browser::each(&plays, |(source, output, engine, url)| {
+        let options = options(&control, source, output, engine, url);
+        browser::play(&control.url, engine, &format!("play-{engine}-{}-{}", source.name, output.name), options)
     });
-    let table = table.into_inner().expect("the table");
+    let names = plays.iter().map(|(source, output, engine, _)| (source.name, output.name, *engine));
+    let table: BTreeMap<_, _> = names.zip(outcomes).collect();
     let mut text = String::from("source\toutput\tplayer\toutcome\n");
     let mut wrong = String::new();
     for ((source, output, engine), outcome) in &table {

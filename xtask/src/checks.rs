@@ -56,6 +56,7 @@ pub fn run(only: &[String]) -> Result<()> {
             ("every source to every output", "pairs.tsv"),
             ("every source in every output and player", "plays.tsv"),
             ("every codec and scheme, decrypted by others", "decrypt.tsv"),
+            ("protected titles in every player", "protected.tsv"),
         ] {
             steps.step(title, || {
                 let table = root().join("target/e2e").join(table);

@@ -45,7 +45,8 @@ function engineFor(url) {
   return path.endsWith(".mpd") ? "shaka" : "hls";
 }
 
-async function load(url, engine) {
+/** `keys`: the Clear Key licence server (`licence`) and the token for whoever asks for keys (`token`), where needed. */
+async function load(url, engine, keys = {}) {
   const name = Object.hasOwn(engines, engine ?? "") ? engine : engineFor(url);
   await current?.close();
   current = null;
@@ -58,7 +59,7 @@ async function load(url, engine) {
   log(`loading ${url}`);
   try {
     const module = await engines[name]();
-    current = await module.open(video, url, hooks);
+    current = await module.open(video, url, hooks, keys);
     page.player = current.player;
     element("now-engine").textContent = current.name;
   } catch (error) {
@@ -224,15 +225,18 @@ element("source").addEventListener("submit", (event) => {
   event.preventDefault();
   const url = element("url").value.trim();
   const engine = element("engine").value;
-  const query = new URLSearchParams({ url, ...(engine && { engine }) });
-  history.replaceState(null, "", `${location.pathname}?${query}`);
-  load(url, engine);
+  // A token is for the title that it came with.
+  const own = url === query.get("url") ? keys : {};
+  const parameters = new URLSearchParams({ url, ...(engine && { engine }), ...own });
+  history.replaceState(null, "", `${location.pathname}?${parameters}`);
+  load(url, engine, own);
 });
 
 const query = new URLSearchParams(location.search);
+const keys = Object.fromEntries(["licence", "token"].filter((name) => query.get(name)).map((name) => [name, query.get(name)]));
 element("engine").value = Object.hasOwn(engines, query.get("engine") ?? "") ? query.get("engine") : "";
 if (query.get("url")) {
   element("url").value = query.get("url");
-  load(query.get("url"), query.get("engine"));
+  load(query.get("url"), query.get("engine"), keys);
 }
 setInterval(tick, REFRESH_MS);

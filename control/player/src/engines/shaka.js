@@ -1,3 +1,5 @@
+import { CLEAR_KEY, bearer } from "../keys.js";
+
 /** Shaka Player is published as a classic script that sets a global. */
 let loading;
 function library() {
@@ -17,7 +19,7 @@ function nameOf(values, value) {
 }
 
 /** HLS and DASH by Shaka Player. */
-export async function open(video, url, hooks) {
+export async function open(video, url, hooks, { licence, token }) {
   const shaka = await library();
   shaka.polyfill.installAll();
   if (!shaka.Player.isBrowserSupported()) throw new Error("this browser has no Media Source Extensions");
@@ -25,7 +27,9 @@ export async function open(video, url, hooks) {
   let chosen = null;
 
   const report = (error, fatal) => {
-    const where = error.category === shaka.util.Error.Category.NETWORK ? error.data : [];
+    // Of a licence that was not given the reason is within.
+    const request = error.code === shaka.util.Error.Code.LICENSE_REQUEST_FAILED ? error.data[0] : error;
+    const where = request.category === shaka.util.Error.Category.NETWORK ? request.data : [];
     const status = typeof where?.[1] === "number" ? `the server answered ${where[1]}` : "";
     const what = [nameOf(shaka.util.Error.Code, error.code), status].filter(Boolean).join(": ");
     hooks.error({ fatal, what, url: typeof where?.[0] === "string" ? where[0] : undefined });
@@ -57,6 +61,12 @@ export async function open(video, url, hooks) {
       codec: track.codecs,
       active: track.active,
     }));
+
+  if (licence) player.configure({ drm: { servers: { [CLEAR_KEY]: licence } } });
+  const { RequestType } = shaka.net.NetworkingEngine;
+  player.getNetworkingEngine().registerRequestFilter((type, request) => {
+    if (type === RequestType.LICENSE || type === RequestType.KEY) Object.assign(request.headers, bearer(token));
+  });
 
   await player.attach(video);
   player
