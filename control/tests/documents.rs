@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use axum::body::Body;
 use common::Control;
 use control::api;
-use control::context::{Context, Parts, Wake};
+use control::context::{Context, KeyLimits, Parts, Wake};
 use http::{Method, Request, header};
 use serde_json::Value;
 
@@ -94,11 +94,16 @@ async fn the_player_page_is_served_and_nothing_beside_it() {
         media: old.media.clone(),
         indexes: old.indexes.clone(),
         secrets: old.secrets.clone(),
+        vault: old.vault.clone(),
+        key_client: old.key_client.clone(),
+        keys_url: old.keys_url.clone(),
+        key_limits: KeyLimits::default(),
         client: old.client.clone(),
         public_url: None,
         embedded_edge: None,
         player: Some(dist),
         ingest_wake: Wake::default(),
+        keys_wake: Wake::default(),
         push_wake: Wake::default(),
     });
     let control = Control { router: api::router(context.clone()), context, directory };

@@ -48,7 +48,7 @@ fn content_keys_are_opened_in_memory_only() {
         });
         let settings = settings(&edge).await;
         let route = Route::parse("/vod/v1/g/a/c/index.m3u8").unwrap();
-        let resolved = edge.documents(&settings, &route, FRESH).await.ok().expect("documents");
+        let resolved = edge.documents(&settings, &route, FRESH).await.unwrap_or_else(|p| panic!("{}", p.detail));
         assert_eq!(resolved.identity, "configuration/g/c@1 asset/g/a@2 keys@3");
         let opened = resolved.documents.keys.expect("keys");
         assert_eq!(opened.all().len(), 1);
