@@ -47,7 +47,8 @@ async fn every_operation_is_described_with_its_problems() {
         ("/v1/assets", "/v1/assets/{asset}"),
         ("/v1/edges", "/v1/edges/{edge}"),
     ];
-    let mut expected = BTreeSet::from(["post /v1/assets/batch".to_owned()]);
+    let mut expected =
+        BTreeSet::from(["post /v1/assets/batch", "post /v1/assets/{asset}/key-tokens"].map(str::to_owned));
     for (all, one) in resources {
         expected.extend(["post", "get"].map(|method| format!("{method} {all}")));
         expected.extend(["get", "patch", "delete"].map(|method| format!("{method} {one}")));
