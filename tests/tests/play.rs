@@ -83,8 +83,17 @@ fn every_source_in_every_output_and_player() {
         }
     }
     let outcomes = browser::each(&plays, |(source, output, engine, url)| {
-        let options = options(&control, source, output, engine, url);
-        browser::play(&control.url, engine, &format!("play-{engine}-{}-{}", source.name, output.name), options)
+        let name = format!("play-{engine}-{}-{}", source.name, output.name);
+        let play = || browser::play(&control.url, engine, &name, options(&control, source, output, engine, url));
+        // Two browsers share the machine, and players lose a seek or a cue now and then, other
+        // ones in each run. What is wrong with an output is wrong twice; the table tells of the first try.
+        match play() {
+            Ok(_) => Ok("played to the end".to_owned()),
+            Err(first) => {
+                let first = first.lines().next().unwrap_or_default().to_owned();
+                play().map(|_| format!("played to the end at the second try; at the first {first}"))
+            }
+        }
     });
     let names = plays.iter().map(|(source, output, engine, _)| (source.name, output.name, *engine));
     let table: BTreeMap<_, _> = names.zip(outcomes).collect();
@@ -92,7 +101,7 @@ fn every_source_in_every_output_and_player() {
     let mut wrong = String::new();
     for ((source, output, engine), outcome) in &table {
         let shown = match outcome {
-            Ok(_) => "played to the end",
+            Ok(outcome) => outcome,
             Err(error) => error.lines().next().unwrap_or_default(),
         };
         let _ = writeln!(text, "{source}\t{output}\t{engine}\t{shown}");
