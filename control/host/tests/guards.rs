@@ -96,6 +96,8 @@ async fn an_endless_loop_is_stopped_and_the_host_lives_on() {
     let host = host(LOOPS_LATER, |options| options.deadline = Duration::from_secs(2)).await;
     let (status, ..) = fetch(&host, get("/first")).await;
     assert_eq!((status, host.stats().instances_failed), (StatusCode::INTERNAL_SERVER_ERROR, 0));
+    // An instance that has just answered is not at rest yet: the next request might start a second one, which would answer.
+    tokio::time::sleep(Duration::from_millis(200)).await;
     let started = Instant::now();
     let looping = pin!(fetch(&host, get("/second")));
     // While the guest loops, another request is served by another instance.
