@@ -6,7 +6,7 @@ use common::{FakeControl, ORIGIN_TOKEN, deleted, edge_component, fetch, get, jso
 use edge_host::{EdgeHost, Options};
 use futures::future::join_all;
 use http::StatusCode;
-use packager::config::{
+use packager::config::{Access, 
     Asset, Body, Document, HlsVersion, INDEX_PATH, IndexObject, PULL_PATH, PackageType, PackagingConfiguration,
     SIGNATURE_HEADER, StreamSelection, TextFormat, asset_key, configuration_key,
 };
@@ -22,6 +22,7 @@ fn configuration(revision: u64) -> Document {
         audio_separation: false,
         hls_version: HlsVersion::V4,
         text_format: TextFormat::Wvtt,
+        access: Access::default(),
         protection: None,
     };
     Document::new(configuration_key("films", "hls"), revision, Body::Configuration(configuration))

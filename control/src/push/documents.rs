@@ -1,7 +1,7 @@
 //! Rows of the database as documents. Called in the transaction that changes the rows, so that what edges should have
 //! never differs from what is stored.
 
-use packager::config::{
+use packager::config::{Access, 
     Asset, Body, HlsVersion, IndexObject, PackageType, PackagingConfiguration, SourceObject, StreamOrder,
     StreamSelection, TextFormat, asset_key, configuration_key,
 };
@@ -63,6 +63,7 @@ pub async fn put_configuration(db: &mut SqliteConnection, row: &configurations::
         audio_separation: row.audio_separation,
         hls_version: hls_version(row.hls_version)?,
         text_format: text_format(&row.text_format)?,
+        access: Access::default(),
         protection: row.protection.as_deref().map(ProtectionView::from_json).transpose()?.map(|view| view.output()),
     });
     db::documents::put(db, configuration_key(&row.packaging_group, &row.name), body).await.map(drop)

@@ -18,7 +18,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use packager::config::{
+use packager::config::{Access, 
     Asset, AssetKeys, HlsVersion, IndexObject, Iv, KeyUse, PackageType, PackagingConfiguration, Protection, Scheme,
     SealedKey, Signalling, SourceObject, StreamSelection, System, TextFormat, keys_key,
 };
@@ -82,6 +82,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             audio_separation: false,
             hls_version: HlsVersion::V4,
             text_format: TextFormat::Wvtt,
+            access: Access::default(),
             protection,
         };
         let asset = Asset {

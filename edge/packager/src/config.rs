@@ -7,15 +7,22 @@ use serde::{Deserialize, Serialize};
 
 use crate::limits;
 
+mod access;
 mod document;
 mod keys;
+mod live;
 mod protection;
 
+pub use access::{Access, Network};
 pub use document::{
     Acknowledgement, Batch, Body, DOCUMENT_VERSION, Document, SIGNATURE_CONTEXT, asset_key, configuration_key,
-    keys_key, signed_message,
+    endpoint_key, keys_key, signed_message,
 };
 pub use keys::{AssetKeys, KeyUse, SealedKey, Signalling};
+pub use live::{
+    Counters, Endpoint, LISTING_PARTS, LIVE_PATH, ListingEntry, LiveManifest, LivePeriod, MAX_GROUP, OpenPart,
+    PART_POSITIONS, PartEntry, Removed, Timeline, group,
+};
 pub use protection::{Iv, Kid, Protection, Scheme, System};
 
 /// Request header of a push: the standard base64 of the 64-byte Ed25519 signature of [`signed_message`].
@@ -192,6 +199,9 @@ pub struct PackagingConfiguration {
     /// [`PackageType::Dash`]: the form of subtitles.
     #[serde(default, skip_serializing_if = "is_default")]
     pub text_format: TextFormat,
+    /// Who may play.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub access: Access,
     /// How it is protected; the keys of each asset are in a document of their own ([`AssetKeys`]).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub protection: Option<Protection>,

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-use crate::config::{Asset, PackageType, PackagingConfiguration};
+use crate::config::{Access, Asset, PackageType, PackagingConfiguration};
 use crate::error::{Error, Result};
 use crate::index::Track;
 use crate::index::cues::CueReader;
@@ -387,7 +387,9 @@ fn content_type(track: &Track, delivery: Delivery) -> &'static str {
 /// The tag in the URLs of these documents. Changes whenever a byte of the output may: with the index, the sources, the
 /// configuration and the format.
 pub fn tag(documents: &Documents) -> u64 {
-    let configuration = serde_json::to_vec(&*documents.configuration).unwrap_or_default();
+    // Who may play changes no byte.
+    let configuration = PackagingConfiguration { access: Access::default(), ..(*documents.configuration).clone() };
+    let configuration = serde_json::to_vec(&configuration).unwrap_or_default();
     let asset = &documents.asset;
     let mut hash = Sha256::new();
     hash.update(FORMAT_VERSION.to_be_bytes());

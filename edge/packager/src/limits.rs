@@ -144,3 +144,21 @@ pub const MAX_TS_STREAMS: usize = 64;
 pub const MAX_TS_FRAME_PACKETS: usize = 1 << 20;
 /// An ID3 tag in a transport stream; real ones are below 1 KiB, a picture may be inside.
 pub const MAX_ID3_TAG_BYTES: usize = 1 << 20;
+
+/// Authorization codes of an endpoint: the old one and the new one during a change.
+pub const MAX_AUTHORIZATION_CODES: usize = 2;
+
+/// Networks of one list of an endpoint: each request is held against all of them.
+pub const MAX_NETWORKS: usize = 1024;
+
+/// How far back viewers of a live channel can go: 30 days.
+pub const MAX_TIME_SHIFT_SECONDS: u32 = 30 * 86_400;
+
+/// Segments of a live playlist.
+pub const LIVE_SEGMENTS: RangeInclusive<u32> = 2..=100;
+
+/// The JSON form of a timeline: some thousand periods, and a part of all tracks.
+pub const MAX_TIMELINE_BYTES: usize = 4 << 20;
+
+/// Periods of a timeline: an encoder that starts anew every few minutes for days. Older ones are given up.
+pub const MAX_LIVE_PERIODS: usize = 2048;

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use packager::config::{
+use packager::config::{Access, 
     Asset, AssetKeys, Body as DocumentBody, Document, HlsVersion, IndexObject, Iv, KeyUse, Kid, PackageType,
     PackagingConfiguration, Protection, Scheme, SealedKey, SourceObject, StreamSelection, System, TextFormat,
     asset_key, configuration_key, keys_key,
@@ -246,6 +246,7 @@ pub fn configuration(revision: u64) -> Document {
         audio_separation: false,
         hls_version: HlsVersion::V4,
         text_format: TextFormat::Wvtt,
+        access: Access::default(),
         protection: None,
     };
     Document::new(configuration_key("g", "c"), revision, DocumentBody::Configuration(configuration))

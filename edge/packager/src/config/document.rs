@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Asset, AssetKeys, HlsVersion, PackagingConfiguration, is_name, is_storage_path};
+use super::{Asset, AssetKeys, Endpoint, HlsVersion, PackagingConfiguration, is_name, is_storage_path};
 use crate::error::{Error, Result};
 use crate::limits;
 
@@ -22,6 +22,8 @@ pub enum Body {
     Asset(Asset),
     /// The content keys of an asset under a configuration.
     Keys(AssetKeys),
+    /// An endpoint of a live channel.
+    Endpoint(Endpoint),
     /// What the key named is gone.
     Deleted,
 }
@@ -47,6 +49,11 @@ pub fn configuration_key(packaging_group: &str, configuration: &str) -> String {
 /// Key of the document with the content keys of an asset under a configuration.
 pub fn keys_key(packaging_group: &str, asset: &str, configuration: &str) -> String {
     format!("keys/{packaging_group}/{asset}/{configuration}")
+}
+
+/// Key of the document of an endpoint.
+pub fn endpoint_key(channel_group: &str, channel: &str, endpoint: &str) -> String {
+    format!("endpoint/{channel_group}/{channel}/{endpoint}")
 }
 
 /// Key of an asset's document.
@@ -101,6 +108,13 @@ impl Document {
                 if let Some(Err((field, why))) = c.protection.as_ref().map(|p| p.check(c.package_type)) {
                     return bad(&format!("protection.{field}: {why}"));
                 }
+                c.access.check().or_else(|why| bad(&why))?;
+            }
+            Body::Endpoint(e) => {
+                if self.key != endpoint_key(&e.channel_group, &e.channel, &e.name) {
+                    return bad("the key names another endpoint");
+                }
+                e.check().or_else(|why| bad(&why))?;
             }
             Body::Asset(a) => {
                 if self.key != asset_key(&a.packaging_group, &a.name) {
@@ -167,7 +181,7 @@ pub fn signed_message(body: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{PackageType, StreamSelection, TextFormat};
+    use crate::config::{Access, PackageType, StreamSelection, TextFormat};
 
     #[test]
     fn documents_survive_a_round_trip_and_are_checked() {
@@ -181,6 +195,7 @@ mod tests {
             audio_separation: false,
             hls_version: HlsVersion::V4,
             text_format: TextFormat::Wvtt,
+            access: Access::default(),
             protection: None,
         };
         let key = configuration_key("films", "hls");

@@ -22,6 +22,9 @@ pub const VERSION: u8 = 3;
 /// The head of an index.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Head {
+    /// Whether every fragment of video has the clock of a transport stream for just as long as its samples last, whatever is
+    /// beside it: heads of a live timeline are taken apart and put together.
+    pub alone: bool,
     /// The places where every track can be cut, ascending. The first is where the title begins.
     pub cuts: Vec<Cut>,
     /// The tracks, in the order of the sources.
@@ -422,7 +425,8 @@ impl Head {
         let mut head = Vec::with_capacity(body.len() + PREFIX_BYTES);
         head.extend_from_slice(&MAGIC);
         head.push(VERSION);
-        head.extend_from_slice(&[0; 3]);
+        head.push(u8::from(self.alone));
+        head.extend_from_slice(&[0; 2]);
         head.u32((body.len() + PREFIX_BYTES) as u32);
         head.append(&mut body);
         head

@@ -84,7 +84,7 @@ pub struct Contents<'a> {
 /// `Limit` when a track is scattered over too many places, or the index becomes too large.
 pub fn write(contents: Contents<'_>, warnings: &mut Vec<String>) -> Result<IndexedAsset> {
     let Contents { files, plan, details, subtitles, events } = contents;
-    let mut head = Head { cuts: plan.cuts.clone(), tracks: Vec::new() };
+    let mut head = Head { alone: false, cuts: plan.cuts.clone(), tracks: Vec::new() };
     let mut blocks = Vec::new();
     let mut texts = 0;
     for (track, mut details) in plan.tracks.iter().zip(details) {

@@ -124,8 +124,13 @@ fn shifted(track: &Track, time: u64) -> i64 {
     i64::try_from(time).unwrap_or(i64::MAX).saturating_sub(i64::try_from(track.edit_media_time).unwrap_or(i64::MAX))
 }
 
-/// The time for which a fragment of `video` has the clock.
-fn span(video: &Track, number: usize, title: &Range<i64>) -> Range<i64> {
+/// The time for which a fragment of `video` has the clock; `samples` are its own. `title` is `None` when it stands alone.
+fn span(video: &Track, number: usize, samples: &[Sample], title: Option<&Range<i64>>) -> Range<i64> {
+    let Some(title) = title else {
+        let start = video.decode_time(number);
+        let length = samples.iter().map(|s| u64::from(s.duration)).fold(0, u64::saturating_add);
+        return decoded(video, start)..decoded(video, start.saturating_add(length));
+    };
     let start = if number == 0 { title.start } else { decoded(video, video.decode_time(number)) };
     let last = number + 1 >= video.fragments.len();
     let end = if last { title.end } else { decoded(video, video.decode_time(number + 1)) };
@@ -162,7 +167,7 @@ fn entry<'a>(track: &'a Track, fragment: &Fragment) -> Result<&'a [u8]> {
 /// # Errors
 /// `Limit` when a fragment has more packets than can be counted.
 pub fn count(head: &mut Head, blocks: &[u8]) -> Result<()> {
-    let title = title(head);
+    let title = (!head.alone).then(|| title(head));
     let mut rest = blocks;
     let (mut block, mut own, mut events) = (Block::default(), Vec::new(), Vec::new());
     for track in &mut head.tracks {
@@ -187,7 +192,7 @@ pub fn count(head: &mut Head, blocks: &[u8]) -> Result<()> {
                 spare = block.sample_aes.iter().map(|n| u64::from(*n)).sum();
                 first_spare = block.sample_aes.first().copied().unwrap_or(0);
                 if track.is_video() {
-                    packets = ts::video_packets(&own, &span(track, number, &title));
+                    packets = ts::video_packets(&own, &span(track, number, &block.samples, title.as_ref()));
                     first = own.first().map_or(0, ts::access_unit_packets);
                 } else {
                     packets = ts::audio_packets(&AudioStream::from_sample_entry(entry(track, &fragment)?)?, &own, None);
@@ -240,7 +245,7 @@ pub fn write(head: &Head, blocks: Blocks<'_>, segment: &Segment, number: u32, en
     if bytes > limits::MAX_SEGMENT_BYTES {
         return Err(Error::limit(format!("the segment has {bytes} bytes, more than {}", limits::MAX_SEGMENT_BYTES)));
     }
-    let title = title(head);
+    let title = (!head.alone).then(|| title(head));
     let mut before = before(program, segment, number);
     let mut transport = Transport {
         program: streams(program, segment, sample_aes.is_some())?,
@@ -256,7 +261,10 @@ pub fn write(head: &Head, blocks: Blocks<'_>, segment: &Segment, number: u32, en
     let mut start = 0u64;
     for at in segment.fragments.clone() {
         let spare = at >= program.sample_aes_from;
+        let own = video.samples.len();
         let mut shares = vec![add(blocks.video, segment, at, spare, &mut video, &mut transport.video)?];
+        let samples = video.samples.get(own..).unwrap_or_default();
+        let span = span(program.video, at, samples, title.as_ref());
         if let Some(stored) = blocks.audio {
             shares.push(add(stored, segment, at, spare, &mut audio, &mut transport.audio)?);
         }
@@ -268,7 +276,7 @@ pub fn write(head: &Head, blocks: Blocks<'_>, segment: &Segment, number: u32, en
             transport.messages.extend(found.drain(..).map(|event| event.message));
         }
         let tags = first..transport.tags.len();
-        transport.fragments.push(recipe::Fragment { span: span(program.video, at, &title), tags, before });
+        transport.fragments.push(recipe::Fragment { span, tags, before });
         sections.push(Section { start, head: Bytes::new(), shares });
         start = start.saturating_add(program.packets(at).saturating_mul(ts::PACKET));
         if at == segment.fragments.start {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use packager::ErrorKind;
-use packager::config::{
+use packager::config::{Access, 
     Asset, AssetKeys, HlsVersion, IndexObject, Iv, KeyUse, Kid, ManifestExtension, PackageType, PackagingConfiguration,
     Protection, Scheme, SealedKey, Signalling, SourceObject, StreamSelection, System, TextFormat, is_storage_path,
     keys_key,
@@ -323,6 +323,7 @@ pub fn documents(package_type: PackageType, seconds: u32, index: &[u8], head_byt
         audio_separation: false,
         hls_version: HlsVersion::V4,
         text_format: TextFormat::Wvtt,
+        access: Access::default(),
         protection: None,
     };
     let index = IndexObject { path: "a".into(), bytes: index.len() as u64, head_bytes, digest: "0".repeat(64) };

@@ -45,7 +45,8 @@ pub(super) fn read_head(data: &[u8], index_bytes: u64) -> Read<Head> {
     if r.u8()? != VERSION {
         return Err(Broken::Value("the version", r.position()));
     }
-    r.take(3)?;
+    let alone = r.u8()? & 1 != 0;
+    r.take(2)?;
     let head_bytes = r.u32()?;
     if head_bytes as usize != data.len() {
         return Err(Broken::Value("the length of the head", r.position()));
@@ -66,7 +67,7 @@ pub(super) fn read_head(data: &[u8], index_bytes: u64) -> Read<Head> {
     if count == 0 || count > limits::MAX_TRACKS {
         return Err(Broken::Value("the number of tracks", r.position()));
     }
-    let mut head = Head { cuts: marked, tracks: Vec::with_capacity(count) };
+    let mut head = Head { alone, cuts: marked, tracks: Vec::with_capacity(count) };
     let mut block_offset = u64::from(head_bytes);
     for _ in 0..count {
         let track = read_track(&mut r, cuts, &mut block_offset)?;

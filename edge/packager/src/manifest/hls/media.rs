@@ -192,7 +192,8 @@ mod tests {
     #[test]
     fn periods_are_counted_however_far_the_steps_are() {
         let cut = |period| Cut { period, ..Cut::default() };
-        let head = Head { cuts: [false, true, false, true, true, false].map(cut).to_vec(), tracks: Vec::new() };
+        let cuts = [false, true, false, true, true, false].map(cut).to_vec();
+        let head = Head { alone: false, cuts, tracks: Vec::new() };
         let numbers = |cuts: &[usize]| {
             let mut periods = Periods::new(&head);
             cuts.iter().map(|cut| periods.enter(*cut)).collect::<Vec<_>>()
