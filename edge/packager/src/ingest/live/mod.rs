@@ -6,5 +6,5 @@ mod position;
 mod reader;
 
 pub use layout::{Layout, Owner, Owners};
-pub use position::{Position, Set, position};
+pub use position::{Position, Set, gap, position};
 pub use reader::{Checked, Reader};

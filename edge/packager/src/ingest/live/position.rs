@@ -4,7 +4,7 @@ use super::layout::{Layout, Owners, difference};
 use super::reader::Checked;
 use crate::error::{Error, Result};
 use crate::index::block;
-use crate::index::head::Media;
+use crate::index::head::{Cut, Media};
 use crate::index::{Fragment, Head, Track, events};
 use crate::ingest::hls::content::Content;
 use crate::ingest::hls::finish::{Composed, Owner, Placing, compose};
@@ -160,6 +160,28 @@ fn announce(head: &mut Head, owners: &[Owner], wanted: &[select::Wanted], multiv
         track.average_bitrate = pictures;
         track.peak_bitrate = track.peak_bitrate.max(pictures);
     }
+}
+
+/// A position without media, from `at` to `end`.
+///
+/// # Errors
+/// `Internal` for a layout without tracks.
+pub fn gap(layout: &Layout, at: Instant, end: Instant) -> Result<Position> {
+    let second = u32::try_from(at.nanoseconds() / 1_000_000_000).unwrap_or(0);
+    let cuts = vec![Cut { second, source_segment: true, period: false }];
+    let mut head = Head { alone: true, cuts, tracks: Vec::with_capacity(layout.tracks().len()) };
+    let (mut blocks, mut ends) = (Vec::new(), Vec::new());
+    for known in layout.tracks() {
+        let mut track = known.clone();
+        let ticks = |time: Instant| time.in_timescale(track.timescale).max(0).unsigned_abs();
+        let (start, end) = (ticks(at), ticks(end));
+        leave_out(&mut track, start, 1, &mut blocks);
+        track.end = end;
+        ends.push(start);
+        head.tracks.push(track);
+    }
+    let layout = Layout::new(&head, layout.owners().clone(), ends)?;
+    Ok(Position { head, blocks, layout, change: None, warnings: Vec::new() })
 }
 
 /// The tracks of a position as they were found.
