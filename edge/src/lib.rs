@@ -7,6 +7,7 @@ pub mod admin;
 pub mod answer;
 pub mod cache;
 pub mod conditional;
+pub mod deliver;
 pub mod health;
 pub mod http;
 pub mod making;
@@ -17,7 +18,10 @@ pub mod range;
 pub mod serve;
 pub mod settings;
 pub mod store;
+pub mod timing;
 pub mod transfer;
+pub mod viewer;
+pub mod vod;
 
 #[cfg(target_family = "wasm")]
 mod wasi;

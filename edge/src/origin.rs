@@ -63,7 +63,7 @@ impl<P: Platform> Edge<P> {
         Ok(bytes)
     }
 
-    /// Opens a ranged read of an object of `asset`, and returns once the origin has agreed to send exactly that range of
+    /// Opens a ranged read of an object, of `asset` if it belongs to one, and returns once the origin has agreed to send exactly that range of
     /// exactly the object that was indexed.
     ///
     /// # Errors
@@ -71,15 +71,13 @@ impl<P: Platform> Edge<P> {
     pub async fn open_media(
         &self,
         settings: &Settings,
-        asset: &Asset,
+        asset: Option<&Asset>,
         object: &SourceObject,
         range: Range<u64>,
     ) -> Result<P::Body, Problem> {
         let SourceObject { path, bytes, etag } = object;
-        let fields = vec![
-            (ASSET_HEADER, format!("{}/{}", asset.packaging_group, asset.name)),
-            (BYTES_HEADER, bytes.to_string()),
-        ];
+        let mut fields = vec![(BYTES_HEADER, bytes.to_string())];
+        fields.extend(asset.map(|asset| (ASSET_HEADER, format!("{}/{}", asset.packaging_group, asset.name))));
         let asked = Asked { route: MEDIA_PATH, path, range, total: *bytes, etag: etag.as_deref() };
         self.open(settings, &asked, fields).await
     }
