@@ -7,16 +7,19 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use packager::Prepared;
 use packager::config::SourceObject;
 use packager::response::{Part, Response};
 use packager::route::Resource;
+use packager::{Prepared, limits};
 
-/// All that an instance may remember, in bytes. Ranges of indexes, prepared heads and answers share what documents leave:
+/// All that an instance may remember, in bytes. Ranges of indexes, prepared heads and answers share what documents and
+/// timelines leave:
 /// a title of ten hours needs most of it for its head, many short ones need it for their answers.
-pub const CACHE_BYTES: usize = 16 << 20;
+pub const CACHE_BYTES: usize = 24 << 20;
 /// The share of documents.
 const DOCUMENT_BYTES: usize = 1 << 20;
+/// The share of timelines; the largest has a place in it.
+const TIMELINE_BYTES: usize = 2 * limits::MAX_TIMELINE_BYTES;
 /// An answer with more bytes of ours is made again each time.
 const MAX_RENDERED_BYTES: usize = 1 << 20;
 /// What an entry costs beside its value: key, links, allocations.
@@ -98,7 +101,7 @@ enum Entry {
 
 impl Default for Cache {
     fn default() -> Self {
-        Self(Lru::new(CACHE_BYTES - DOCUMENT_BYTES))
+        Self(Lru::new(CACHE_BYTES - DOCUMENT_BYTES - TIMELINE_BYTES))
     }
 }
 
@@ -178,6 +181,11 @@ pub fn rendered_key(resource: &Resource, identity: &str) -> String {
 /// An empty memory for documents.
 pub fn documents<V>() -> Lru<V> {
     Lru::new(DOCUMENT_BYTES)
+}
+
+/// An empty memory for timelines.
+pub fn timelines<V>() -> Lru<V> {
+    Lru::new(TIMELINE_BYTES)
 }
 
 /// Which reads are under way in this instance, so that equal ones wait for the first.

@@ -18,6 +18,7 @@ pub mod range;
 pub mod serve;
 pub mod settings;
 pub mod store;
+pub mod timeline;
 pub mod timing;
 pub mod transfer;
 pub mod viewer;

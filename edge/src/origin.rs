@@ -125,10 +125,7 @@ impl<P: Platform> Edge<P> {
         let mut attempt = 1;
         loop {
             let spent = self.platform.monotonic().saturating_sub(start);
-            let mut headers = vec![("authorization", settings.authorization.clone())];
-            headers.extend_from_slice(fields);
-            let request = self.platform.get(Outgoing { url: url.to_owned(), headers });
-            let result = self.within(HEAD_TIMEOUT.saturating_sub(spent), request).await;
+            let result = self.attempt(settings, url, fields, HEAD_TIMEOUT.saturating_sub(spent)).await;
             let failed = result.as_ref().map_or(true, |incoming| incoming.status >= 500);
             let in_time = self.platform.monotonic().saturating_sub(start) < HEAD_TIMEOUT;
             if !failed || attempt == ATTEMPTS || !in_time {
@@ -138,8 +135,27 @@ impl<P: Platform> Edge<P> {
         }
     }
 
-    /// At most `limit` bytes, and the whole of it.
-    async fn collect(&self, body: &mut P::Body, limit: usize) -> Result<Vec<u8>, String> {
+    /// Sends a request to control once, and waits for the head of the response.
+    ///
+    /// # Errors
+    /// Why none came in `time`.
+    pub async fn attempt(
+        &self,
+        settings: &Settings,
+        url: &str,
+        fields: &[(&'static str, String)],
+        time: Duration,
+    ) -> Result<Incoming<P::Body>, String> {
+        let mut headers = vec![("authorization", settings.authorization.clone())];
+        headers.extend_from_slice(fields);
+        self.within(time, self.platform.get(Outgoing { url: url.to_owned(), headers })).await
+    }
+
+    /// All of a body that has at most `limit` bytes.
+    ///
+    /// # Errors
+    /// When it has more, breaks off, or takes too long.
+    pub async fn collect(&self, body: &mut P::Body, limit: usize) -> Result<Vec<u8>, String> {
         let all = async {
             collect(body, limit).await.map_err(|unread| match unread {
                 Unread::TooLarge => format!("more than {limit} bytes came"),
@@ -149,7 +165,11 @@ impl<P: Platform> Edge<P> {
         self.within(SMALL_BODY_TIMEOUT, all).await
     }
 
-    async fn within<T>(&self, time: Duration, work: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+    /// What work gives that has to be done in time.
+    ///
+    /// # Errors
+    /// That of the work, or that it took too long.
+    pub async fn within<T>(&self, time: Duration, work: impl Future<Output = Result<T, String>>) -> Result<T, String> {
         match select(pin!(work), pin!(self.platform.sleep(time))).await {
             Either::Left((result, _)) => result,
             Either::Right(_) => Err(format!("no answer within {} s", time.as_secs_f32().ceil())),

@@ -15,6 +15,7 @@ use crate::platform::Platform;
 use crate::problem::{Kind, Problem};
 use crate::settings::Settings;
 use crate::store::Memory;
+use crate::timeline::Known;
 
 /// Path of the health check.
 const HEALTH_PATH: &str = "/healthz";
@@ -54,6 +55,7 @@ pub struct Edge<P: Platform> {
     pub(crate) platform: P,
     pub(crate) cache: RefCell<Cache>,
     pub(crate) memory: RefCell<Lru<Memory>>,
+    pub(crate) timelines: RefCell<Lru<Known>>,
     pub(crate) flights: Flights,
     settings: RefCell<Option<Rc<Settings>>>,
 }
@@ -72,6 +74,7 @@ impl<P: Platform> Edge<P> {
             platform,
             cache: RefCell::default(),
             memory: RefCell::new(cache::documents()),
+            timelines: RefCell::new(cache::timelines()),
             flights: Flights::default(),
             settings: RefCell::default(),
         }
