@@ -12,6 +12,7 @@ pub mod index;
 pub mod ingest;
 pub mod job;
 pub mod limits;
+pub mod live;
 pub mod m3u8;
 pub mod make;
 pub mod manifest;

@@ -183,3 +183,15 @@ pub const MAX_TIMELINE_BYTES: usize = 4 << 20;
 
 /// Periods of a timeline: an encoder that starts anew every few minutes for days. Older ones are given up.
 pub const MAX_LIVE_PERIODS: usize = 2048;
+
+/// The query of a request: four times, and what applications add for themselves.
+pub const MAX_QUERY_BYTES: usize = 4096;
+
+/// Positions of a window of a live channel that one manifest lists: 72 hours of two seconds. Cost grows with it.
+pub const MAX_WINDOW_POSITIONS: u64 = 1 << 17;
+
+/// Parts that a job keeps for the next one: the windows of most endpoints lie in them.
+pub const MAX_KEPT_PARTS: usize = 8;
+
+/// A listing: its parts are some hundred bytes each, with counters of all tracks.
+pub const MAX_LISTING_BYTES: u64 = 4 << 20;
