@@ -1,5 +1,6 @@
 //! What an instance remembers: least recently used first out, within a budget of bytes. Losing all of it costs only time.
 
+use core::fmt::Display;
 use core::ops::Range;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -9,12 +10,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use packager::config::SourceObject;
 use packager::response::{Part, Response};
-use packager::route::Resource;
-use packager::{Prepared, limits};
+use packager::{Prepared, limits, live};
 
 /// All that an instance may remember, in bytes. Ranges of indexes, prepared heads and answers share what documents and
-/// timelines leave:
-/// a title of ten hours needs most of it for its head, many short ones need it for their answers.
+/// timelines leave: a title of ten hours needs most of it for its head, many short ones need it for their answers.
 pub const CACHE_BYTES: usize = 24 << 20;
 /// The share of documents.
 const DOCUMENT_BYTES: usize = 1 << 20;
@@ -96,6 +95,7 @@ pub struct Cache(Lru<Entry>);
 enum Entry {
     Index(Bytes),
     Prepared(Arc<Prepared>),
+    Live(Arc<live::Prepared>),
     Rendered(Rc<Response>),
 }
 
@@ -133,6 +133,20 @@ impl Cache {
         self.0.put(key, Entry::Prepared(prepared), weight);
     }
 
+    /// What jobs learnt of the timeline of a channel; see [`live_key`].
+    pub fn live(&mut self, key: &str) -> Option<Arc<live::Prepared>> {
+        match self.0.get(key) {
+            Some(Entry::Live(prepared)) => Some(prepared.clone()),
+            _ => None,
+        }
+    }
+
+    /// Keeps what a job learnt of a timeline.
+    pub fn keep_live(&mut self, key: &str, prepared: Arc<live::Prepared>) {
+        let weight = prepared.memory();
+        self.0.put(key, Entry::Live(prepared), weight);
+    }
+
     /// An answer; see [`rendered_key`].
     pub fn rendered(&mut self, key: &str) -> Option<Rc<Response>> {
         match self.0.get(key) {
@@ -163,7 +177,7 @@ impl Cache {
     }
 }
 
-/// The key of a range of the index with this digest.
+/// The key of a range of the index with this digest, or of a live one at this path.
 pub fn index_key(digest: &str, range: &Range<u64>) -> String {
     format!("index {digest} {}-{}", range.start, range.end)
 }
@@ -173,8 +187,13 @@ pub fn prepared_key(identity: &str) -> String {
     format!("prepared {identity}")
 }
 
-/// The key of the answer to a resource under two documents.
-pub fn rendered_key(resource: &Resource, identity: &str) -> String {
+/// The key of what jobs learn of the timeline of a channel.
+pub fn live_key(channel_group: &str, channel: &str) -> String {
+    format!("live {channel_group}/{channel}")
+}
+
+/// The key of the answer to a resource under the documents that `identity` names.
+pub fn rendered_key(resource: &impl Display, identity: &str) -> String {
     format!("rendered {resource} {identity}")
 }
 

@@ -10,6 +10,7 @@ pub mod conditional;
 pub mod deliver;
 pub mod health;
 pub mod http;
+pub mod live;
 pub mod making;
 pub mod origin;
 pub mod platform;

@@ -36,11 +36,25 @@ impl<P: Platform> Edge<P> {
     /// # Errors
     /// `Limit` when the range is larger than any that a job may need, else as [`Self::open_media`].
     pub async fn index(&self, settings: &Settings, index: &IndexObject, range: Range<u64>) -> Result<Bytes, Problem> {
+        let IndexObject { path, bytes, digest, .. } = index;
+        self.index_bytes(settings, Stored { path, total: Some(*bytes), name: digest }, range).await
+    }
+
+    /// Bytes of an object with parts of a live timeline, from memory if they are there. Such objects never change.
+    ///
+    /// # Errors
+    /// As [`Self::index`].
+    pub async fn live_index(&self, settings: &Settings, path: &str, range: Range<u64>) -> Result<Bytes, Problem> {
+        self.index_bytes(settings, Stored { path, total: None, name: path }, range).await
+    }
+
+    async fn index_bytes(&self, settings: &Settings, stored: Stored<'_>, range: Range<u64>) -> Result<Bytes, Problem> {
+        let Stored { path, total, name } = stored;
         let length = range.end.saturating_sub(range.start);
         if length > limits::MAX_HEAD_BYTES.max(limits::MAX_SEGMENT_INDEX_BYTES) {
             return Err(Error::limit(format!("{length} bytes of an index in one read")).into());
         }
-        let key = index_key(&index.digest, &range);
+        let key = index_key(name, &range);
         let deadline = self.platform.monotonic() + HEAD_TIMEOUT;
         let _flight = loop {
             if let Some(bytes) = self.cache.borrow_mut().index(&key) {
@@ -52,13 +66,13 @@ impl<P: Platform> Edge<P> {
             }
             self.platform.sleep(FLIGHT_POLL).await;
         };
-        let asked = Asked { route: INDEX_PATH, path: &index.path, range, total: index.bytes, etag: None };
+        let asked = Asked { route: INDEX_PATH, path, range, total, etag: None };
         let mut body = self.open(settings, &asked, Vec::new()).await?;
         let bytes = self.collect(&mut body, length as usize).await.and_then(|bytes| {
             let short = bytes.len() as u64 != length;
             if short { Err(format!("{} of {length} bytes arrived", bytes.len())) } else { Ok(Bytes::from(bytes)) }
         });
-        let bytes = bytes.map_err(|e| Error::upstream(format!("index {}: {e}", index.path)))?;
+        let bytes = bytes.map_err(|e| Error::upstream(format!("index {path}: {e}")))?;
         self.cache.borrow_mut().keep_index(&key, &bytes);
         Ok(bytes)
     }
@@ -78,7 +92,7 @@ impl<P: Platform> Edge<P> {
         let SourceObject { path, bytes, etag } = object;
         let mut fields = vec![(BYTES_HEADER, bytes.to_string())];
         fields.extend(asset.map(|asset| (ASSET_HEADER, format!("{}/{}", asset.packaging_group, asset.name))));
-        let asked = Asked { route: MEDIA_PATH, path, range, total: *bytes, etag: etag.as_deref() };
+        let asked = Asked { route: MEDIA_PATH, path, range, total: Some(*bytes), etag: etag.as_deref() };
         self.open(settings, &asked, fields).await
     }
 
@@ -206,13 +220,22 @@ pub async fn collect<B: Body>(body: &mut B, limit: usize) -> Result<Vec<u8>, Unr
     Ok(all)
 }
 
+/// An object with index bytes.
+struct Stored<'a> {
+    path: &'a str,
+    /// Its length, if it is known.
+    total: Option<u64>,
+    /// What these bytes are remembered by: other bytes never have this name.
+    name: &'a str,
+}
+
 /// A range that was asked for.
 struct Asked<'a> {
     route: &'static str,
     path: &'a str,
     range: Range<u64>,
-    /// Length of the object when it was indexed.
-    total: u64,
+    /// Length of the object when it was indexed, if it is known.
+    total: Option<u64>,
     /// Its entity tag then.
     etag: Option<&'a str>,
 }
@@ -232,12 +255,11 @@ impl Asked<'_> {
         let Some((range, total)) = range::parse_content_range(field) else {
             return Err(Error::upstream(format!("Content-Range is {field:?}")));
         };
-        if total.is_some_and(|total| total != self.total) {
-            let total = total.unwrap_or_default();
-            return Err(Error::bad_source(format!(
-                "the source changed since it was indexed: it had {} bytes and has {total}",
-                self.total
-            )));
+        if let Some((total, own)) = total.zip(self.total)
+            && total != own
+        {
+            let message = format!("the source changed since it was indexed: it had {own} bytes and has {total}");
+            return Err(Error::bad_source(message));
         }
         if range != self.range {
             return Err(Error::upstream(format!("asked for bytes {:?}, the origin sent {range:?}", self.range)));

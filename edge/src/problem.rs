@@ -11,7 +11,7 @@ use crate::http::Lifetime;
 pub enum Kind {
     /// Of the packaging core.
     Core(ErrorKind),
-    /// The path is too long.
+    /// The path or the query is too long.
     PathTooLong,
     /// The method is not one of this resource.
     MethodNotAllowed,
@@ -42,7 +42,7 @@ impl Kind {
             Self::Core(ErrorKind::Limit) => (413, "limit", "A limit was passed"),
             Self::Core(ErrorKind::Upstream) => (502, "upstream", "The origin failed"),
             Self::Core(ErrorKind::Internal) => (500, "internal", "Internal error"),
-            Self::PathTooLong => (414, "path-too-long", "The path is too long"),
+            Self::PathTooLong => (414, "path-too-long", "The path or the query is too long"),
             Self::MethodNotAllowed => (405, "method-not-allowed", "Method not allowed"),
             Self::RangeNotSatisfiable => (416, "range-not-satisfiable", "Range not satisfiable"),
             Self::PreconditionFailed => (412, "precondition-failed", "Precondition failed"),

@@ -4,9 +4,10 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use packager::ErrorKind;
 use packager::config::PUSH_PATH;
-use packager::route::Route;
+use packager::media::date;
+use packager::route::{LiveRoute, Route, TIME_PATH};
+use packager::{Error, ErrorKind};
 
 use crate::answer::Answer;
 use crate::cache::{self, Cache, Flights, Lru};
@@ -19,6 +20,9 @@ use crate::timeline::Known;
 
 /// Path of the health check.
 const HEALTH_PATH: &str = "/healthz";
+
+/// What the paths of live endpoints begin with.
+const LIVE_PREFIX: &str = "/v1/";
 
 /// A method that something here answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +68,9 @@ pub struct Edge<P: Platform> {
 enum Target {
     Push,
     Health,
+    Time,
     Asset(Route),
+    Channel(LiveRoute),
 }
 
 impl<P: Platform> Edge<P> {
@@ -114,7 +120,9 @@ impl<P: Platform> Edge<P> {
         match target {
             Target::Push => self.push(&settings, request).await,
             Target::Health => self.health(&settings).await,
+            Target::Time => Ok(self.time()),
             Target::Asset(route) => self.play(settings, route, request).await,
+            Target::Channel(route) => self.play_live(settings, route, request).await,
         }
     }
 
@@ -125,6 +133,12 @@ impl<P: Platform> Edge<P> {
         let settings = Rc::new(Settings::read(&self.platform).await.map_err(Problem::unavailable)?);
         self.settings.replace(Some(settings.clone()));
         Ok(settings)
+    }
+
+    /// The clock of this edge, for players whose own is wrong (`urn:mpeg:dash:utc:http-iso:2014`).
+    fn time(&self) -> Answer<P> {
+        let now = date::format(self.platform.unix_ms());
+        Answer::new(200).with("cache-control", "no-store").body("text/plain", now)
     }
 
     /// The time since `start`, which becomes now.
@@ -139,10 +153,17 @@ impl Target {
         match path {
             PUSH_PATH => Ok(Self::Push),
             HEALTH_PATH => Ok(Self::Health),
-            _ => Route::parse(path).map(Self::Asset).map_err(|e| match e.kind() {
-                ErrorKind::Limit => Problem::new(Kind::PathTooLong, e.message()),
-                _ => e.into(),
-            }),
+            TIME_PATH => Ok(Self::Time),
+            _ if path.starts_with(LIVE_PREFIX) => LiveRoute::parse(path).map(Self::Channel).map_err(too_long),
+            _ => Route::parse(path).map(Self::Asset).map_err(too_long),
         }
+    }
+}
+
+/// The same problem, by its own status when the path or the query is too long.
+pub(crate) fn too_long(error: Error) -> Problem {
+    match error.kind() {
+        ErrorKind::Limit => Problem::new(Kind::PathTooLong, error.message()),
+        _ => error.into(),
     }
 }

@@ -13,7 +13,7 @@ use futures::future::join;
 use packager::config::{Asset, Body, Document, Endpoint, PackagingConfiguration};
 use packager::job::Documents;
 use packager::media::protection::Keys;
-use packager::route::Route;
+use packager::route::{LiveRoute, Route};
 use packager::{Error, limits};
 use serde::{Deserialize, Serialize};
 
@@ -82,6 +82,16 @@ pub struct Resolved {
     pub identity: String,
 }
 
+/// The endpoint of a live route, and the revisions that make up its identity.
+pub struct Offered {
+    /// The endpoint.
+    pub endpoint: Arc<Endpoint>,
+    /// The content keys, when it protects.
+    pub keys: Option<Arc<Keys>>,
+    /// Names all documents and their revisions.
+    pub identity: String,
+}
+
 impl Record {
     fn read(settings: &Settings, key: &str, json: Vec<u8>) -> Result<Self, Error> {
         let document = Document::from_json(&json)?;
@@ -142,17 +152,49 @@ impl<P: Platform> Edge<P> {
         let mut identity = format!("{configuration_key}@{c} {asset_key}@{a}");
         let mut keys = None;
         if configuration.protection.is_some() {
-            let (opened, k) = self.keys(settings, route, fresh).await.map_err(guarded)?;
+            let (opened, k) = self.keys(settings, &route.keys_key(), fresh).await.map_err(guarded)?;
             keys = Some(opened);
             let _ = write!(identity, " keys@{k}");
         }
         Ok(Resolved { documents: Documents { configuration, asset, keys }, identity })
     }
 
-    /// The content keys of a route, and their revision.
-    async fn keys(&self, settings: &Settings, route: &Route, fresh: Duration) -> Result<(Arc<Keys>, u64), Problem> {
-        let key = route.keys_key();
-        let record = self.document(settings, &key, fresh).await?;
+    /// The endpoint of a route, not older than `fresh` as far as the key-value store knows, for a viewer who may play it.
+    ///
+    /// # Errors
+    /// As [`Self::documents`].
+    pub async fn endpoint(
+        &self,
+        settings: &Settings,
+        route: &LiveRoute,
+        viewer: &Viewer<'_>,
+        fresh: Duration,
+    ) -> Result<Offered, Problem> {
+        let key = route.endpoint_key();
+        let found = self.document(settings, &key, fresh).await?.and_then(|r| match &r.content {
+            Content::Endpoint(endpoint) => Some((endpoint.clone(), r.revision)),
+            _ => None,
+        });
+        let (endpoint, e) = found.ok_or_else(|| {
+            let LiveRoute { channel_group, channel, endpoint, .. } = route;
+            let what = format!("channel {channel:?} of group {channel_group:?} has no endpoint {endpoint:?}");
+            Problem::from(Error::not_found(what))
+        })?;
+        viewer.admit(&endpoint.access)?;
+        let mut identity = format!("{key}@{e}");
+        let mut keys = None;
+        if endpoint.protection.is_some() {
+            let found = self.keys(settings, &route.keys_key(), fresh).await;
+            let (opened, k) = found.map_err(|problem| problem.behind(&endpoint.access))?;
+            keys = Some(opened);
+            let _ = write!(identity, " keys@{k}");
+        }
+        Ok(Offered { endpoint, keys, identity })
+    }
+
+    /// The content keys of the document with this key, and their revision.
+    async fn keys(&self, settings: &Settings, key: &str, fresh: Duration) -> Result<(Arc<Keys>, u64), Problem> {
+        let record = self.document(settings, key, fresh).await?;
         match record.as_ref().map(|record| &record.content) {
             Some(Content::Keys(Ok(keys))) => Ok((keys.clone(), record.map_or(0, |record| record.revision))),
             Some(Content::Keys(Err(why))) => Err(Problem::unavailable(format!("{key}: {why}"))),

@@ -69,7 +69,35 @@ impl<P: Platform> Edge<P> {
         channel_group: &str,
         channel: &str,
     ) -> Result<Arc<Timeline>, Problem> {
-        let place = Place { channel_group, channel, key: format!("{channel_group}/{channel}") };
+        self.timeline_within(settings, Place::new(channel_group, channel), OLD).await
+    }
+
+    /// The same once control may be asked again: what another instance has listed is then known here too.
+    ///
+    /// # Errors
+    /// As [`Self::timeline`].
+    pub async fn next_timeline(
+        &self,
+        settings: &Settings,
+        channel_group: &str,
+        channel: &str,
+    ) -> Result<Arc<Timeline>, Problem> {
+        let place = Place::new(channel_group, channel);
+        let until = self.timelines.borrow_mut().get(&place.key).map(|known| known.until).unwrap_or_default();
+        let wait = until.saturating_sub(self.platform.monotonic());
+        if !wait.is_zero() {
+            self.platform.sleep(wait.min(FRESH)).await;
+        }
+        self.timeline_within(settings, place, Duration::ZERO).await
+    }
+
+    /// `age` is how long ago control may have been heard last, when another request is asking it.
+    async fn timeline_within(
+        &self,
+        settings: &Settings,
+        place: Place<'_>,
+        age: Duration,
+    ) -> Result<Arc<Timeline>, Problem> {
         let start = self.platform.monotonic();
         loop {
             let now = self.platform.monotonic();
@@ -82,7 +110,7 @@ impl<P: Platform> Edge<P> {
             let flight = self.flights.start(&format!("timeline {}", place.key));
             match (flight, latest) {
                 (Some(flight), latest) => return self.ask_timeline(settings, &place, latest, flight).await,
-                (None, Some(latest)) if latest.away || now.saturating_sub(latest.confirmed) < OLD => {
+                (None, Some(latest)) if latest.away || now.saturating_sub(latest.confirmed) < age => {
                     return Ok(latest.timeline);
                 }
                 (None, latest) if now.saturating_sub(start) >= crate::origin::HEAD_TIMEOUT => {
@@ -178,7 +206,11 @@ struct Place<'a> {
     key: String,
 }
 
-impl Place<'_> {
+impl<'a> Place<'a> {
+    fn new(channel_group: &'a str, channel: &'a str) -> Self {
+        Self { channel_group, channel, key: format!("{channel_group}/{channel}") }
+    }
+
     fn answer(&self, state: State) -> Result<Arc<Timeline>, Problem> {
         let Self { channel_group, channel, .. } = self;
         match state {

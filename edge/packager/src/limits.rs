@@ -169,9 +169,6 @@ pub const MAX_PRESENTATION_US: u64 = 100 * 366 * 86_400 * 1_000_000;
 /// Listings of a timeline: an encoder that starts anew every minute makes eleven a day, and there are 30 days.
 pub const MAX_LISTINGS: usize = 1 << 12;
 
-/// A listing: its parts are some hundred bytes each, with counters of all tracks.
-pub const MAX_LISTING_BYTES: u64 = 4 << 20;
-
 /// Parts that no listing has yet: those of a listing, and as many again while it is being stored.
 pub const MAX_UNLISTED_PARTS: usize = 2 * crate::config::LISTING_PARTS as usize;
 
