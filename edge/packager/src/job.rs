@@ -29,6 +29,7 @@ use crate::segment::gather::{Stored, fragment_data};
 use crate::segment::init::HevcEntry;
 use crate::segment::transport::{self, Blocks};
 use crate::segment::{fmp4, init, ts, webvtt, wvtt};
+use crate::text::CueRef;
 
 /// The documents that a route needs, found by [`Route::configuration_key`] and [`Route::asset_key`].
 #[derive(Clone, Debug)]
@@ -205,35 +206,19 @@ impl Job {
             }
             TrackFile::IframePlaylist => return missing("I-frames"),
             TrackFile::Init(period) if rendition.delivery.format() == Some(SegmentFormat::Cmaf) => {
-                let hevc = match self.documents.configuration.package_type {
-                    PackageType::Hls | PackageType::Cmaf => HevcEntry::Hvc1,
-                    PackageType::Dash => HevcEntry::Stored,
-                };
+                let configuration = &self.documents.configuration;
+                let hevc = HevcEntry::of(configuration.package_type);
+                let in_moov = configuration.protection.as_ref().is_some_and(|p| p.pssh_in_moov);
                 let mut periods = segmenter::periods(head);
                 let cut = (period as usize).checked_sub(1).and_then(|n| periods.nth(n));
                 let cut = cut.ok_or_else(|| Error::not_found(format!("the asset has no period {period}")))?;
-                let protection = rendition.protection.as_ref().map(|p| self.protected_init(p)).transpose()?;
+                let protection = rendition.protection.as_ref().map(|p| protected_init(p, in_moov)).transpose()?;
                 (media_type(track), init::write(track, hevc, track.description(cut), protection.as_ref())?)
             }
             TrackFile::Init(_) => return missing("init segment"),
             TrackFile::Text | TrackFile::Segment { .. } => return missing("such file"),
         };
         Ok(self.respond(content_type, CacheClass::Immutable, vec![Part::Bytes(bytes)]))
-    }
-
-    /// What the init segment of a protected track says.
-    fn protected_init(&self, protection: &TrackProtection) -> Result<init::Protection> {
-        let key = protection.main()?;
-        let in_moov = self.documents.configuration.protection.as_ref().is_some_and(|p| p.pssh_in_moov);
-        let boxes = key.signalling.iter().filter_map(|s| s.pssh.as_ref()).filter(|_| in_moov);
-        let boxes = boxes.map(|text| STANDARD.decode(text).map_err(|e| Error::bad_source(format!("pssh: {e}"))));
-        Ok(init::Protection {
-            scheme: protection.scheme,
-            kid: key.kid,
-            iv: key.iv,
-            pssh: boxes.collect::<Result<_>>()?,
-            clear_lead: protection.clear_segments > 0,
-        })
     }
 
     fn segment(&mut self, prepared: &Prepared, track: &Track, rendition: &Rendition, number: u32) -> Result<Step> {
@@ -272,10 +257,12 @@ impl Job {
             Delivery::Cmaf => {
                 let protection = rendition.protection.as_ref().map(|p| p.segment(number as usize - 1));
                 let salt = &self.documents.asset.index.digest;
-                fmp4::write(&fmp4::Source { track: own, events, protection, salt }, segment)?
+                let before = fmp4::Preceding::default();
+                fmp4::write(&fmp4::Source { track: own, events, protection, salt, before }, segment)?
             }
             Delivery::Transport { .. } => {
-                vec![transport::write(head, Blocks { video: own, audio, events }, segment, number, encryption()?)?]
+                let before = ts::Before { segments: u64::from(number) - 1, ..ts::Before::default() };
+                vec![transport::write(head, Blocks { video: own, audio, events }, segment, before, encryption()?)?]
             }
             Delivery::Packed(_) => vec![transport::write_packed(own, segment, encryption()?)?],
             Delivery::Webvtt | Delivery::Wvtt | Delivery::WebvttFile | Delivery::Absent => {
@@ -290,29 +277,9 @@ impl Job {
     fn text(&mut self, prepared: &Prepared, track: &Track, delivery: Delivery, segment: &Segment) -> Result<Step> {
         let Some(blocks) = self.fetch(&[track], segment)? else { return Ok(self.ask()) };
         let stored = Stored { track, blocks: blocks.first().map_or(&[], AsRef::as_ref), sources: &prepared.sources };
-        let mut reader = CueReader::new();
-        for number in segment.fragments.clone() {
-            let at = track.fragments.get(number).map_or(0, |f| f.block_offset);
-            reader.read(fragment_data(stored, segment, number)?, at)?;
-        }
-        let cues = reader.finish();
-        let header = match &track.media {
-            Media::Text(Text { format: TextFormat::Webvtt { header }, .. }) => header.as_str(),
-            _ => "",
-        };
-        let bytes = match delivery {
-            Delivery::Wvtt => {
-                let time = segment.start..segment.end.max(segment.start.saturating_add(1));
-                let sequence = segment.fragments.start as u32 + 1;
-                wvtt::segment(&wvtt::Segment { time, sequence, cues: &cues })?
-            }
-            Delivery::WebvttFile => webvtt::file(header, &cues),
-            // Presentation time 0 of the media segments next to it.
-            _ if self.documents.configuration.package_type == PackageType::Hls => {
-                webvtt::segment(header, &cues, ts::TIME_OFFSET.unsigned_abs())
-            }
-            _ => webvtt::segment(header, &cues, 0),
-        };
+        let cues = cues(stored, segment)?;
+        let package_type = self.documents.configuration.package_type;
+        let bytes = text_segment(track, delivery, package_type, segment, &cues)?;
         Ok(Step::Done(self.respond(content_type(track, delivery), CacheClass::Immutable, vec![Part::Bytes(bytes)])))
     }
 
@@ -362,8 +329,57 @@ impl Job {
     }
 }
 
+/// The cues of a segment of subtitles.
+pub(crate) fn cues<'a>(stored: Stored<'a>, segment: &Segment) -> Result<Vec<CueRef<'a>>> {
+    let mut reader = CueReader::new();
+    for number in segment.fragments.clone() {
+        let at = stored.track.fragments.get(number).map_or(0, |f| f.block_offset);
+        reader.read(fragment_data(stored, segment, number)?, at)?;
+    }
+    Ok(reader.finish())
+}
+
+/// Cues in one of their forms.
+pub(crate) fn text_segment(
+    track: &Track,
+    delivery: Delivery,
+    package_type: PackageType,
+    segment: &Segment,
+    cues: &[CueRef<'_>],
+) -> Result<Bytes> {
+    let header = match &track.media {
+        Media::Text(Text { format: TextFormat::Webvtt { header }, .. }) => header.as_str(),
+        _ => "",
+    };
+    Ok(match delivery {
+        Delivery::Wvtt => {
+            let time = segment.start..segment.end.max(segment.start.saturating_add(1));
+            let sequence = segment.fragments.start as u32 + 1;
+            wvtt::segment(&wvtt::Segment { time, sequence, cues })?
+        }
+        Delivery::WebvttFile => webvtt::file(header, cues),
+        // Presentation time 0 of the media segments next to it.
+        _ if package_type == PackageType::Hls => webvtt::segment(header, cues, ts::TIME_OFFSET.unsigned_abs()),
+        _ => webvtt::segment(header, cues, 0),
+    })
+}
+
+/// What the init segment of a protected track says.
+pub(crate) fn protected_init(protection: &TrackProtection, in_moov: bool) -> Result<init::Protection> {
+    let key = protection.main()?;
+    let boxes = key.signalling.iter().filter_map(|s| s.pssh.as_ref()).filter(|_| in_moov);
+    let boxes = boxes.map(|text| STANDARD.decode(text).map_err(|e| Error::bad_source(format!("pssh: {e}"))));
+    Ok(init::Protection {
+        scheme: protection.scheme,
+        kid: key.kid,
+        iv: key.iv,
+        pssh: boxes.collect::<Result<_>>()?,
+        clear_lead: protection.clear_segments > 0,
+    })
+}
+
 /// CMAF tracks by kind (RFC 4337).
-fn media_type(track: &Track) -> &'static str {
+pub(crate) fn media_type(track: &Track) -> &'static str {
     match track.media {
         Media::Video(_) => "video/mp4",
         Media::Audio(_) => "audio/mp4",
@@ -371,7 +387,8 @@ fn media_type(track: &Track) -> &'static str {
     }
 }
 
-fn content_type(track: &Track, delivery: Delivery) -> &'static str {
+/// Media type of the segments of a track.
+pub(crate) fn content_type(track: &Track, delivery: Delivery) -> &'static str {
     match delivery.format() {
         None if delivery == Delivery::WebvttFile => "text/vtt",
         Some(SegmentFormat::Cmaf) | None => media_type(track),

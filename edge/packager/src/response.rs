@@ -19,6 +19,11 @@ pub enum CacheClass {
     Immutable,
     /// A manifest of a finished asset: replaced only by an administrator.
     VodManifest,
+    /// A manifest of a live channel: replaced by itself.
+    LiveManifest {
+        /// How long it holds, in milliseconds.
+        fresh_ms: u32,
+    },
 }
 
 /// A stretch of the body.

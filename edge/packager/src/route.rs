@@ -13,10 +13,15 @@
 //! cached for ever. `{track}` is `v`, `a` or `t` and a number counted from 0; segment numbers count from 1.
 
 use core::fmt;
+use core::str::FromStr;
 
 use crate::config::{self, ManifestExtension};
 use crate::error::{Error, Result};
 use crate::limits;
+
+mod live;
+
+pub use live::{LiveFile, LiveResource, LiveRoute, TIME_PATH};
 
 /// The kind of a track, as its name in a URL shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -60,7 +65,7 @@ impl TrackName {
             b't' => TrackKind::Text,
             _ => return None,
         };
-        let ordinal = canonical_number(&text[1..])?.try_into().ok()?;
+        let ordinal = canonical_number(&text[1..])?;
         Some(Self { kind, ordinal })
     }
 }
@@ -192,13 +197,8 @@ impl Route {
         let first = parts.next()?;
         let resource = match (parts.next(), parts.next(), parts.next()) {
             (None, ..) => {
-                let (name, extension) = first.rsplit_once('.')?;
-                let extension = match extension {
-                    "m3u8" => ManifestExtension::M3u8,
-                    "mpd" => ManifestExtension::Mpd,
-                    _ => return None,
-                };
-                config::is_name(name).then(|| Resource::Manifest { name: name.to_owned(), extension })?
+                let (name, extension) = parse_manifest(first)?;
+                Resource::Manifest { name, extension }
             }
             (Some(track), Some(file), None) => Resource::Tagged {
                 tag: parse_tag(first)?,
@@ -219,11 +219,10 @@ impl TrackFile {
             "init.mp4" => Self::Init(1),
             "text.vtt" => Self::Text,
             _ => match text.strip_prefix("init") {
-                Some(rest) => Self::Init(canonical_number(rest.strip_suffix(".mp4")?).filter(|n| *n > 1)?),
+                Some(rest) => Self::Init(canonical_number(rest.strip_suffix(".mp4")?).filter(|n: &u32| *n > 1)?),
                 None => {
-                    let (number, extension) = text.split_once('.')?;
-                    let format = SegmentFormat::ALL.into_iter().find(|f| f.extension() == extension)?;
-                    Self::Segment { number: canonical_number(number).filter(|n| *n > 0)?, format }
+                    let (number, format) = parse_segment(text)?;
+                    Self::Segment { number: canonical_number(number).filter(|n: &u32| *n > 0)?, format }
                 }
             },
         })
@@ -258,13 +257,30 @@ impl fmt::Display for Route {
     }
 }
 
+/// The name and the extension of a manifest.
+fn parse_manifest(text: &str) -> Option<(String, ManifestExtension)> {
+    let (name, extension) = text.rsplit_once('.')?;
+    let extension = match extension {
+        "m3u8" => ManifestExtension::M3u8,
+        "mpd" => ManifestExtension::Mpd,
+        _ => return None,
+    };
+    config::is_name(name).then(|| (name.to_owned(), extension))
+}
+
+/// The number of a segment, still as text, and what it is by its extension.
+fn parse_segment(text: &str) -> Option<(&str, SegmentFormat)> {
+    let (number, extension) = text.split_once('.')?;
+    Some((number, SegmentFormat::ALL.into_iter().find(|f| f.extension() == extension)?))
+}
+
 fn parse_tag(text: &str) -> Option<u64> {
     let digits = text.len() == 16 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
     digits.then(|| u64::from_str_radix(text, 16).ok()).flatten()
 }
 
 /// A decimal number with no sign and no leading zero, so that every resource has one URL.
-fn canonical_number(text: &str) -> Option<u32> {
+fn canonical_number<T: FromStr>(text: &str) -> Option<T> {
     let canonical = text.bytes().all(|b| b.is_ascii_digit()) && (text.len() == 1 || !text.starts_with('0'));
     canonical.then(|| text.parse().ok()).flatten()
 }

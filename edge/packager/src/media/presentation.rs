@@ -24,6 +24,8 @@ pub struct Presentation {
     pub keys: Option<Arc<Keys>>,
     /// One for each track of the head.
     pub renditions: Vec<Rendition>,
+    /// What stands after the URLs of playlists: nothing, or a question mark and a query.
+    pub query: String,
 }
 
 /// What a configuration makes of a track.
@@ -31,7 +33,7 @@ pub struct Presentation {
 pub struct Rendition {
     /// What its segments are.
     pub delivery: Delivery,
-    /// In order; their numbers in URLs count from 1.
+    /// In order; their numbers in URLs count from 1, those of live endpoints from the first one that is listed.
     pub segments: Vec<Segment>,
     /// How it is protected; `None` when it is in the clear.
     pub protection: Option<TrackProtection>,

@@ -222,7 +222,7 @@ pub(super) fn cipher(
     track: &Track,
     protection: SegmentProtection<'_>,
     segment: &Segment,
-    salt: &str,
+    (salt, taken): (&str, u64),
 ) -> Result<Option<Cipher>> {
     let Some(key) = protection.key else { return Ok(None) };
     if track.is_video() && !track.stretches {
@@ -232,7 +232,7 @@ pub(super) fn cipher(
         Scheme::Cenc => {
             let (base, mask) = cenc::counter_base(key, salt, track.name);
             let before = track.fragments.get(..segment.fragments.start).unwrap_or_default();
-            let first = before.iter().map(|f| u64::from(f.samples)).fold(base, u64::wrapping_add);
+            let first = before.iter().map(|f| u64::from(f.samples)).fold(base.wrapping_add(taken), u64::wrapping_add);
             Mode::Counter { first, mask }
         }
         Scheme::Cbcs | Scheme::Aes128 | Scheme::SampleAes => {

@@ -194,6 +194,17 @@ pub struct Source<'a> {
     pub protection: Option<SegmentProtection<'a>>,
     /// Tells what was indexed apart from everything else; see [`crate::cenc::counter_base`].
     pub salt: &'a str,
+    /// What stands before the first fragment of the track.
+    pub before: Preceding,
+}
+
+/// What stands before the first fragment of a track; nothing in a title that is whole.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Preceding {
+    /// As many sequence numbers of movie fragments are taken, modulo 2^32.
+    pub cuts: u32,
+    /// As many initialisation vectors are taken under cenc, modulo 2^64.
+    pub samples: u64,
 }
 
 /// Makes a segment.
@@ -201,7 +212,7 @@ pub struct Source<'a> {
 /// # Errors
 /// `BadSource` when the blocks break their format, `Limit` when the segment is too large.
 pub fn write(source: &Source<'_>, segment: &Segment) -> Result<Vec<Part>> {
-    let Source { track, events, protection, salt } = *source;
+    let Source { track, events, protection, salt, before } = *source;
     let carrier = Carrier { track: track.track, events: events.map(|e| e.track), protection };
     let layout = Layout::of(&carrier);
     let wanted = length(carrier, segment);
@@ -212,7 +223,7 @@ pub fn write(source: &Source<'_>, segment: &Segment) -> Result<Vec<Part>> {
     if carrier.passes_on() {
         return pass_on(track, segment, header);
     }
-    let cipher = protection.map(|p| auxiliary::cipher(track.track, p, segment, salt)).transpose()?.flatten();
+    let cipher = protection.map(|p| auxiliary::cipher(track.track, p, segment, (salt, before.samples))).transpose()?.flatten();
     let carriage = match track.track.storage {
         Storage::Transport { stream, .. } => Some(stream),
         _ => None,
@@ -243,7 +254,8 @@ pub fn write(source: &Source<'_>, segment: &Segment) -> Result<Vec<Part>> {
             }
             found.iter().for_each(|event| emsg::write(events.track, event, &mut header));
         }
-        write_moof_start(&mut header, track.track, layout, group.start, totals);
+        let sequence = before.cuts.wrapping_add(group.start as u32);
+        write_moof_start(&mut header, track.track, layout, (group.start, sequence), totals);
         let share = gathered.add(track, segment, group, |sample| write_entry(&mut header, layout, sample))?;
         if let Some(cipher) = &cipher {
             let place = auxiliary::Place { totals, end: layout.moof_bytes(totals) };
@@ -268,7 +280,10 @@ pub fn write(source: &Source<'_>, segment: &Segment) -> Result<Vec<Part>> {
             return Err(Error::limit(format!("the segment lies in more than {} pieces", limits::MAX_SEGMENT_EXTENTS)));
         }
     }
-    if made {
+    // A segment of a live channel in which the track has nothing: its type alone.
+    if !header.is_empty() {
+        parts.push(Part::Bytes(header.into()));
+    } else if made {
         let program = cipher.map_or(Program::Plain, Program::Protected);
         let recipe = Recipe { streams: vec![gathered.stream(carriage)], program, sections, bytes: at, envelope: None };
         parts = vec![Part::Made { range: 0..recipe.bytes, recipe: Arc::new(recipe) }];
@@ -302,14 +317,20 @@ fn pass_on(track: Stored<'_>, segment: &Segment, styp: Vec<u8>) -> Result<Vec<Pa
 }
 
 /// Everything of a `moof` up to the entries of its `trun`.
-fn write_moof_start(out: &mut Vec<u8>, track: &Track, layout: Layout, first: usize, totals: Totals) {
+fn write_moof_start(
+    out: &mut Vec<u8>,
+    track: &Track,
+    layout: Layout,
+    (first, sequence): (usize, u32),
+    totals: Totals,
+) {
     let moof_bytes = layout.moof_bytes(totals);
     let trun_bytes = layout.trun_bytes(totals.samples);
     let fragment = track.fragments.get(first).copied().unwrap_or_default();
     out.u32(moof_bytes as u32);
     out.extend_from_slice(b"moof");
     // Sequence numbers count the cuts of the title, so that they ascend whatever the segment duration.
-    out.full_box(b"mfhd", 0, 0, |b| b.u32(first as u32 + 1));
+    out.full_box(b"mfhd", 0, 0, |b| b.u32(sequence.wrapping_add(1)));
     out.u32(layout.traf_bytes(totals) as u32);
     out.extend_from_slice(b"traf");
     out.full_box(b"tfhd", 0, layout.tfhd, |b| {

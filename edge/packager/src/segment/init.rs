@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::auxiliary::write_description;
 use crate::bytes::writer::Writer;
-use crate::config::{Iv, Kid, Scheme};
+use crate::config::{Iv, Kid, PackageType, Scheme};
 use crate::error::{Error, Result};
 use crate::index::head::{Media, Stored, Text, TextFormat};
 use crate::index::{Track, entry};
@@ -18,6 +18,16 @@ pub enum HevcEntry {
     Stored,
     /// `hvc1`, as Apple's players demand, when all parameter sets are in the sample entry.
     Hvc1,
+}
+
+impl HevcEntry {
+    /// That of an output.
+    pub fn of(package_type: PackageType) -> Self {
+        match package_type {
+            PackageType::Hls | PackageType::Cmaf => Self::Hvc1,
+            PackageType::Dash => Self::Stored,
+        }
+    }
 }
 
 /// The one track of a CMAF file has this id.

@@ -229,11 +229,17 @@ pub struct Blocks<'a> {
     pub events: Option<Stored<'a>>,
 }
 
-/// Makes segment `number`, counted from 1, of a transport stream.
+/// Makes a segment of a transport stream; `preceding` is what stands before the first fragment of `head`.
 ///
 /// # Errors
 /// `BadSource` when the blocks break their format, `Limit` when the segment is too large.
-pub fn write(head: &Head, blocks: Blocks<'_>, segment: &Segment, number: u32, encryption: Encryption) -> Result<Part> {
+pub fn write(
+    head: &Head,
+    blocks: Blocks<'_>,
+    segment: &Segment,
+    preceding: Before,
+    encryption: Encryption,
+) -> Result<Part> {
     let (envelope, sample_aes, sample_aes_from) = encryption.split();
     let program = Program {
         sample_aes_from,
@@ -246,7 +252,7 @@ pub fn write(head: &Head, blocks: Blocks<'_>, segment: &Segment, number: u32, en
         return Err(Error::limit(format!("the segment has {bytes} bytes, more than {}", limits::MAX_SEGMENT_BYTES)));
     }
     let title = (!head.alone).then(|| title(head));
-    let mut before = before(program, segment, number);
+    let mut before = before(program, segment, preceding);
     let mut transport = Transport {
         program: streams(program, segment, sample_aes.is_some())?,
         sample_aes,
@@ -322,17 +328,17 @@ fn add(
     Ok(share)
 }
 
-/// What stands before a segment in its title.
-fn before(program: Program<'_>, segment: &Segment, number: u32) -> Before {
+/// What stands before a segment, given what stands before the first fragment.
+fn before(program: Program<'_>, segment: &Segment, preceding: Before) -> Before {
     let sum = |track: &Track| {
         let fragments = 0..segment.fragments.start.min(track.fragments.len());
         fragments.map(|at| program.payload(track, at)).fold(0, u64::saturating_add)
     };
     Before {
-        segments: u64::from(number.saturating_sub(1)),
-        video: sum(program.video),
-        audio: program.audio.map_or(0, sum),
-        id3: program.events.map_or(0, sum),
+        segments: preceding.segments,
+        video: preceding.video.saturating_add(sum(program.video)),
+        audio: preceding.audio.saturating_add(program.audio.map_or(0, sum)),
+        id3: preceding.id3.saturating_add(program.events.map_or(0, sum)),
     }
 }
 

@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use packager::ErrorKind;
-use packager::config::{Access, 
-    Asset, AssetKeys, HlsVersion, IndexObject, Iv, KeyUse, Kid, ManifestExtension, PackageType, PackagingConfiguration,
-    Protection, Scheme, SealedKey, Signalling, SourceObject, StreamSelection, System, TextFormat, is_storage_path,
-    keys_key,
+use packager::config::{
+    Access, Asset, AssetKeys, HlsVersion, IndexObject, Iv, KeyUse, Kid, ManifestExtension, PackageType,
+    PackagingConfiguration, Protection, Scheme, SealedKey, Signalling, SourceObject, StreamSelection, System,
+    TextFormat, is_storage_path, keys_key,
 };
 use packager::index::Head;
 use packager::ingest::hls::{Answer, HlsStep, PlaylistIndexer, Read};

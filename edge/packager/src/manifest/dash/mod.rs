@@ -2,6 +2,7 @@
 
 mod adaptation;
 mod described;
+mod live;
 mod protection;
 mod template;
 
@@ -16,7 +17,10 @@ use crate::index::head::{Audio, Text, Video};
 use crate::media::presentation::{Item, Presentation};
 use crate::media::segmenter;
 use crate::media::time::Instant;
+use crate::route::TrackFile;
 use adaptation::Place;
+
+pub use live::live_mpd;
 
 /// Media type of an MPD (ISO/IEC 23009-1, Annex C).
 pub const CONTENT_TYPE: &str = "application/dash+xml";
@@ -25,12 +29,19 @@ type Xml = Writer<Vec<u8>>;
 
 /// A stretch of the title in which no sample entry changes.
 struct Period {
-    /// Counted from 1.
-    number: u32,
+    id: u64,
+    /// File name of its init segments.
+    init: String,
     /// From its first cut to that of the next one.
     cuts: Range<usize>,
+    /// The number of the first segment of the presentation.
+    number: u64,
+    /// Presentation time of the media that it begins with.
     start: Instant,
-    end: Instant,
+    /// `@start`; usually the same.
+    at: Instant,
+    /// `None` as long as it goes on.
+    duration: Option<Instant>,
 }
 
 /// What a title offers.
@@ -40,14 +51,20 @@ struct Items<'a> {
     texts: Vec<Item<'a, Text>>,
 }
 
+impl<'a> Items<'a> {
+    fn new(presentation: &'a Presentation) -> Result<Self> {
+        Ok(Self { videos: presentation.videos()?, audios: presentation.audios(), texts: presentation.texts() })
+    }
+}
+
 /// The static MPD of a title.
 ///
 /// # Errors
 /// `NotFound` when the selection leaves nothing of a title that has video.
 pub fn mpd(presentation: &Presentation) -> Result<String> {
-    let items = Items { videos: presentation.videos()?, audios: presentation.audios(), texts: presentation.texts() };
-    let periods = periods(presentation, &items);
-    let duration = seconds(periods.last().map_or(Instant { ticks: 0, timescale: 1 }, |p| p.end));
+    let items = Items::new(presentation)?;
+    let (periods, end) = periods(presentation, &items);
+    let duration = seconds(end);
     let buffer = format!("PT{}S", u64::from(presentation.configuration.segment_duration_seconds) * 2);
 
     let mut xml = Writer::new_with_indent(Vec::with_capacity(4096), b' ', 2);
@@ -64,13 +81,22 @@ pub fn mpd(presentation: &Presentation) -> Result<String> {
         .write_inner_content(|xml| {
             periods.iter().try_for_each(|period| write_period(xml, presentation, &items, period))
         });
-    write.map_err(|e| Error::internal(format!("writing the MPD: {e}")))?;
-    let body = String::from_utf8(xml.into_inner()).map_err(|e| Error::internal(format!("writing the MPD: {e}")))?;
+    write.map_err(broken)?;
+    text(xml)
+}
+
+fn broken(error: impl core::fmt::Display) -> Error {
+    Error::internal(format!("writing the MPD: {error}"))
+}
+
+/// The text of an MPD that was written.
+fn text(xml: Xml) -> Result<String> {
+    let body = String::from_utf8(xml.into_inner()).map_err(broken)?;
     Ok(format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{body}\n"))
 }
 
 /// The periods of a title: each lasts until the next one begins, the last one to the end of the longest track.
-fn periods(presentation: &Presentation, items: &Items<'_>) -> Vec<Period> {
+fn periods(presentation: &Presentation, items: &Items<'_>) -> (Vec<Period>, Instant) {
     let videos = items.videos.iter().map(|v| v.track);
     let tracks = || videos.clone().chain(items.audios.iter().map(|a| a.track));
     let at = |ticks: u64, track: &Track| Instant {
@@ -88,23 +114,26 @@ fn periods(presentation: &Presentation, items: &Items<'_>) -> Vec<Period> {
     let head = &presentation.head;
     let firsts: Vec<usize> = segmenter::periods(head).collect();
     let nexts = firsts.iter().skip(1).map(|cut| Some(*cut)).chain([None]);
-    (1u32..)
-        .zip(firsts.iter().zip(nexts))
-        .map(|(number, (&first, next))| Period {
-            number,
+    let periods = (1u32..).zip(firsts.iter().zip(nexts)).map(|(number, (&first, next))| {
+        let (own, after) = (start(first), next.map_or(end, start));
+        let length = after.in_timescale(1_000_000) - own.in_timescale(1_000_000);
+        Period {
+            id: u64::from(number) - 1,
+            init: TrackFile::Init(number).to_string(),
             cuts: first..next.unwrap_or(usize::MAX),
-            start: start(first),
-            end: next.map_or(end, start),
-        })
-        .collect()
+            number: 1,
+            start: own,
+            at: own,
+            duration: Some(Instant { ticks: length, timescale: 1_000_000 }),
+        }
+    });
+    (periods.collect(), end)
 }
 
 fn write_period(xml: &mut Xml, presentation: &Presentation, items: &Items<'_>, period: &Period) -> io::Result<()> {
-    let (id, start) = ((period.number - 1).to_string(), seconds(period.start));
-    let length = period.end.in_timescale(1_000_000) - period.start.in_timescale(1_000_000);
-    let duration = seconds(Instant { ticks: length, timescale: 1_000_000 });
-    let element =
-        xml.create_element("Period").with_attributes([("id", id.as_str()), ("start", &start), ("duration", &duration)]);
+    let (id, start, duration) = (period.id.to_string(), seconds(period.at), period.duration.map(seconds));
+    let element = xml.create_element("Period").with_attributes([("id", id.as_str()), ("start", &start)]);
+    let element = element.with_attributes(duration.iter().map(|duration| ("duration", duration.as_str())));
     element.write_inner_content(|xml| {
         let mut id = 0;
         let videos = present(&items.videos, period);

@@ -6,7 +6,6 @@ use super::{Period, Xml};
 use crate::index::Track;
 use crate::media::presentation::{Presentation, Rendition};
 use crate::media::segmenter::Segment;
-use crate::route::TrackFile;
 
 /// The segments of a track that belong to a period, and how many come before them.
 pub(super) fn within<'a>(rendition: &'a Rendition, period: &Period) -> (usize, &'a [Segment]) {
@@ -32,9 +31,9 @@ pub(super) fn write(
     let (before, segments) = within(rendition, period);
     let mut attributes = vec![
         ("timescale", track.timescale.to_string()),
-        ("initialization", format!("{tag:016x}/$RepresentationID$/{}", TrackFile::Init(period.number))),
+        ("initialization", format!("{tag:016x}/$RepresentationID$/{}", period.init)),
         ("media", format!("{tag:016x}/$RepresentationID$/$Number$.m4s")),
-        ("startNumber", (before + 1).to_string()),
+        ("startNumber", period.number.saturating_add(before as u64).to_string()),
     ];
     let offset = period.start.in_timescale(track.timescale);
     if offset != 0 {

@@ -22,7 +22,7 @@ fn micros(ticks: u64, track: &Track) -> u64 {
     rescale(i64::try_from(ticks).unwrap_or(i64::MAX), track.timescale, 1_000_000).unsigned_abs()
 }
 
-fn write_extinf(out: &mut String, micros: u64) {
+pub(super) fn write_extinf(out: &mut String, micros: u64) {
     let _ = writeln!(out, "#EXTINF:{}.{:06},", micros / 1_000_000, micros % 1_000_000);
 }
 

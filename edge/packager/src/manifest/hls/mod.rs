@@ -1,10 +1,12 @@
 //! HLS playlists (RFC 8216bis).
 
 mod keys;
+mod live;
 mod media;
 mod multivariant;
 mod renditions;
 
+pub use live::{LiveIframe, live_iframes, live_media};
 pub use media::{FIRST_SEQUENCE_NUMBER, Iframe, iframes, media};
 pub use multivariant::multivariant;
 

@@ -201,9 +201,10 @@ pub(super) fn quotable(text: &str) -> String {
     text.chars().map(|c| if c == '"' || c.is_control() { '\'' } else { c }).collect()
 }
 
-/// Relative to the multivariant playlist.
+/// Of a playlist, relative to the multivariant playlist.
 pub(super) fn url(presentation: &Presentation, track: &Track, file: TrackFile) -> String {
-    Resource::Tagged { tag: presentation.tag, track: track.name, file }.to_string()
+    let Presentation { tag, query, .. } = presentation;
+    format!("{}{query}", Resource::Tagged { tag: *tag, track: track.name, file })
 }
 
 /// Whether the playlists may have renditions at all.

@@ -1,0 +1,107 @@
+//! A stretch of a period as an endpoint presents it: the segments of every track, and what they are.
+
+use core::ops::Range;
+use std::sync::Arc;
+
+use crate::config::{PackagingConfiguration, Scheme};
+use crate::error::{Error, Result};
+use crate::index::{Head, Track};
+use crate::media::delivery::{self, Delivery};
+use crate::media::presentation::{Presentation, Rendition};
+use crate::media::protection::{Keys, TrackProtection};
+use crate::media::segmenter::Segment;
+use crate::media::window::{cut_us, ticks};
+
+/// What all stretches of an endpoint share.
+#[derive(Clone, Debug)]
+pub(super) struct Offer {
+    /// The tag in URLs.
+    pub tag: u64,
+    /// The configuration by which an asset would be packaged in the same way.
+    pub configuration: Arc<PackagingConfiguration>,
+    /// The content keys, when the endpoint protects.
+    pub keys: Option<Arc<Keys>>,
+    /// As [`Presentation::query`].
+    pub query: String,
+}
+
+/// Presents `head`, whose segments are these runs of cuts. `end_us` is where it ends, in microseconds.
+///
+/// # Errors
+/// `Unsupported` when no key is for a track.
+pub(super) fn present(offer: &Offer, head: Head, segments: &[Range<usize>], end_us: u64) -> Result<Presentation> {
+    let configuration = offer.configuration.clone();
+    let deliveries = delivery::deliveries(&head, &configuration);
+    let renditions = head.tracks.iter().zip(deliveries).map(|(track, delivery)| {
+        let segments = timed(&head, track, segments, end_us);
+        let protection = protection(offer, &head, track, delivery, &segments)?;
+        Ok(Rendition {
+            delivery,
+            segments,
+            protection,
+            // What the encoder announces does not change while the window moves. No key frame lasts longer than its segment.
+            peak_bandwidth: track.peak_bitrate,
+            average_bandwidth: track.average_bitrate,
+            iframe_bandwidth: if track.is_video() { track.peak_bitrate } else { 0 },
+        })
+    });
+    let renditions = renditions.collect::<Result<_>>()?;
+    let (tag, keys, query) = (offer.tag, offer.keys.clone(), offer.query.clone());
+    Ok(Presentation { tag, configuration, head, keys, renditions, query })
+}
+
+/// When the segments of a track are presented. Each lasts until the next one begins. One in which the track has nothing
+/// begins where the others do.
+fn timed(head: &Head, track: &Track, runs: &[Range<usize>], end_us: u64) -> Vec<Segment> {
+    let start = |run: &Range<usize>| {
+        let own = track.fragments.get(run.clone()).unwrap_or_default();
+        match own.iter().position(|f| f.samples > 0) {
+            Some(at) => track.start(run.start + at),
+            None => ticks(cut_us(head, run.start), track.timescale),
+        }
+    };
+    let empty = runs.last().is_none_or(|run| {
+        let own = track.fragments.get(run.clone()).unwrap_or_default();
+        own.iter().all(|f| f.samples == 0)
+    });
+    let end = if empty { ticks(end_us, track.timescale) } else { track.end };
+    let ends = runs.iter().skip(1).map(start).chain([end]);
+    let segments = runs.iter().zip(ends).map(|(run, end)| {
+        let start = start(run);
+        Segment { fragments: run.clone(), start, end: end.max(start) }
+    });
+    segments.collect()
+}
+
+/// How a track is protected: by one key for ever.
+fn protection(
+    offer: &Offer,
+    head: &Head,
+    track: &Track,
+    delivery: Delivery,
+    segments: &[Segment],
+) -> Result<Option<TrackProtection>> {
+    let wanted = offer.configuration.protection.as_ref().filter(|_| delivery != Delivery::Absent);
+    let Some((wanted, keys)) = wanted.zip(offer.keys.as_ref()) else { return Ok(None) };
+    if let Delivery::Transport { audio: Some(at) } = delivery
+        && let Some(audio) = head.tracks.get(at)
+    {
+        let kid = |track| Ok(keys.of(track)?.and_then(|own| own.first().map(|key| key.kid)));
+        if kid(track)? != kid(audio)? {
+            return Err(Error::unsupported(format!(
+                "tracks {} and {} share a transport stream but have different keys: use audio_separation, or one key for all",
+                track.name, audio.name
+            )));
+        }
+    }
+    let Some(own) = keys.of(track)? else { return Ok(None) };
+    let own = own.get(..1).unwrap_or_default();
+    let protection = TrackProtection::new(wanted, own, track.timescale, segments)?;
+    // Nothing of a channel is its beginning.
+    Ok(Some(TrackProtection { clear_segments: 0, ..protection }))
+}
+
+/// Whether the samples of a track are under SAMPLE-AES.
+pub(super) fn is_sample_aes(rendition: &Rendition) -> bool {
+    rendition.protection.as_ref().is_some_and(|p| p.scheme == Scheme::SampleAes)
+}
