@@ -13,7 +13,7 @@ use super::extract::Names;
 use crate::archive::{Conditions, RangeRequest, Storage, Unopened};
 use crate::context::Context;
 use crate::db::assets::Status;
-use crate::db::{assets, documents, edges, indexes, source_warnings, sources};
+use crate::db::{assets, channels, documents, edges, indexes, source_warnings, sources};
 use crate::error::{ApiError, ApiResult};
 use crate::protect;
 
@@ -33,7 +33,11 @@ async fn media(
 ) -> ApiResult<Response> {
     // Only what an asset names is served, and what lies beside that for playlists: the token is no key to everything in
     // the storage.
-    if !is_storage_path(&path) || !sources::is_known(&mut *context.db.read().await?, &path).await? {
+    let known = async |db: &mut sqlx::SqliteConnection| match channel_of(&path) {
+        Some(uid) if channels::is_known(&mut *db, uid).await? => Ok(true),
+        _ => sources::is_known(db, &path).await,
+    };
+    if !is_storage_path(&path) || !known(&mut *context.db.read().await?).await? {
         return Err(ApiError::not_found("no asset has such a source"));
     }
     let answer = send(&context.media, &path, &method, &headers).await;
@@ -84,10 +88,19 @@ async fn index(
     method: Method,
     headers: HeaderMap,
 ) -> ApiResult<Response> {
-    if !is_storage_path(&path) || !indexes::is_known(&mut *context.db.read().await?, &path).await? {
+    let known = async |db: &mut sqlx::SqliteConnection| match channel_of(&path) {
+        Some(uid) => channels::is_known(db, uid).await,
+        None => indexes::is_known(db, &path).await,
+    };
+    if !is_storage_path(&path) || !known(&mut *context.db.read().await?).await? {
         return Err(ApiError::not_found("no asset has such an index"));
     }
     send(&context.indexes, &path, &method, &headers).await
+}
+
+/// The channel whose object is at a path, if it is one of a channel's: `live/{uid}/…`.
+fn channel_of(path: &str) -> Option<&str> {
+    path.strip_prefix("live/").and_then(|rest| rest.split_once('/')).map(|(uid, _)| uid)
 }
 
 async fn send(storage: &Storage, path: &str, method: &Method, headers: &HeaderMap) -> ApiResult<Response> {

@@ -95,7 +95,8 @@ impl Job {
             }
             LiveResource::Tagged { tag: asked, file, .. } => {
                 if *asked != tag {
-                    let message = format!("the tag {asked:016x} is out of date: the channel or the endpoint has changed");
+                    let message =
+                        format!("the tag {asked:016x} is out of date: the channel or the endpoint has changed");
                     return Err(Error::not_found(message));
                 }
                 let playlist = matches!(file, LiveFile::Playlist | LiveFile::IframePlaylist);
