@@ -9,6 +9,7 @@ use packager::{Error, limits};
 
 use crate::cache::Flight;
 use crate::http::{Lifetime, encode_path};
+use crate::origin::{HEAD_TIMEOUT, collect};
 use crate::platform::Platform;
 use crate::problem::Problem;
 use crate::serve::Edge;
@@ -113,7 +114,7 @@ impl<P: Platform> Edge<P> {
                 (None, Some(latest)) if latest.away || now.saturating_sub(latest.confirmed) < age => {
                     return Ok(latest.timeline);
                 }
-                (None, latest) if now.saturating_sub(start) >= crate::origin::HEAD_TIMEOUT => {
+                (None, latest) if now.saturating_sub(start) >= HEAD_TIMEOUT => {
                     let away = || State::Away("another request waits for it".to_owned());
                     return place.answer(latest.map_or_else(away, State::Timeline));
                 }
@@ -133,10 +134,7 @@ impl<P: Platform> Edge<P> {
         let asked = self.platform.monotonic();
         let after = latest.as_ref().filter(|latest| asked.saturating_sub(latest.came) < WHOLE);
         let pulled = self.pull_timeline(settings, place, after.map(|latest| latest.timeline.revision));
-        let pulled = match &latest {
-            Some(_) => self.within(PATIENCE, pulled).await,
-            None => pulled.await,
-        };
+        let pulled = self.within(if latest.is_some() { PATIENCE } else { HEAD_TIMEOUT }, pulled).await;
         let now = self.platform.monotonic();
         let (state, pause) = match (pulled, latest) {
             (Ok(Pulled::Timeline(timeline, weight)), latest) => {
@@ -173,14 +171,15 @@ impl<P: Platform> Edge<P> {
         let query = after.map(|revision| format!("?after={revision}&wait=0")).unwrap_or_default();
         let url = format!("{}{LIVE_PATH}{}{query}", settings.control_url, encode_path(&place.key));
         // The next request is the next attempt.
-        let mut incoming = self.attempt(settings, &url, &[], crate::origin::HEAD_TIMEOUT).await?;
+        let mut incoming = self.send(settings, &url, &[]).await?;
         match incoming.status {
             200 => {}
             204 => return Ok(Pulled::NothingNew),
             404 => return Ok(Pulled::Absent),
             status => return Err(format!("control answered {status}")),
         }
-        let json = self.collect(&mut incoming.body, limits::MAX_TIMELINE_BYTES).await?;
+        let limit = limits::MAX_TIMELINE_BYTES;
+        let json = collect(&mut incoming.body, limit).await.map_err(|unread| unread.told(limit))?;
         let timeline = Timeline::from_json(&json).map_err(|e| e.to_string())?;
         if timeline.channel_group != place.channel_group || timeline.channel != place.channel {
             let (group, channel) = (&timeline.channel_group, &timeline.channel);
