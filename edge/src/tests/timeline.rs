@@ -163,3 +163,32 @@ fn a_channel_that_is_gone_is_forgotten() {
         assert_eq!(edge.platform.asked.borrow().len(), 1);
     });
 }
+
+#[test]
+fn an_instance_that_starts_while_control_is_away_serves_what_another_has_stored() {
+    block_on(async {
+        let channel = Channel::new(5);
+        let first = live(&channel, Access::default());
+        assert_eq!(revision(&first).await, Ok(5));
+        channel.grow();
+        first.platform.later(FRESH);
+        assert_eq!(revision(&first).await, Ok(6));
+
+        channel.is_away.set(true);
+        let second = live(&channel, Access::default());
+        second.platform.stored.replace(first.platform.stored.borrow().clone());
+        assert_eq!(revision(&second).await, Ok(6));
+        assert_eq!(ask(&second, Method::Get, MANIFEST, &[]).await.status, 200);
+        channel.is_away.set(false);
+        channel.grow();
+        second.platform.later(AWAY);
+        assert_eq!(revision(&second).await, Ok(7));
+        assert_eq!(channel.asked.borrow().last().map(String::as_str), Some(""));
+
+        // Nor is nonsense served.
+        let third = live(&channel, Access::default());
+        third.platform.stored.borrow_mut().insert("timeline:g:c".into(), b"{}".to_vec());
+        channel.is_away.set(true);
+        assert_eq!(revision(&third).await.unwrap_err().kind.status(), 503);
+    });
+}
