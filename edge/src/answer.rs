@@ -53,7 +53,8 @@ impl<P: Platform> Answer<P> {
 
     /// A problem document; `instance` is the path of the request, of which no more is told than a route can have.
     pub fn problem(problem: &Problem, instance: &str) -> Self {
-        let mut answer = Self::new(problem.kind.status()).with("cache-control", problem.kind.cache_control());
+        let cache_control = problem.lifetime.cache_control(problem.guarded);
+        let mut answer = Self::new(problem.kind.status()).with("cache-control", cache_control);
         answer.headers.extend(problem.headers.iter().cloned());
         let instance = &instance[..instance.floor_char_boundary(limits::MAX_REQUEST_PATH_BYTES)];
         answer.body("application/problem+json", problem.document(instance))

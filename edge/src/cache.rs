@@ -1,5 +1,6 @@
 //! What an instance remembers: least recently used first out, within a budget of bytes. Losing all of it costs only time.
 
+use core::fmt::Display;
 use core::ops::Range;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -7,16 +8,17 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use packager::Prepared;
 use packager::config::SourceObject;
 use packager::response::{Part, Response};
-use packager::route::Resource;
+use packager::{Prepared, limits, live};
 
-/// All that an instance may remember, in bytes. Ranges of indexes, prepared heads and answers share what documents leave:
-/// a title of ten hours needs most of it for its head, many short ones need it for their answers.
-pub const CACHE_BYTES: usize = 16 << 20;
+/// All that an instance may remember, in bytes. Ranges of indexes, prepared heads and answers share what documents and
+/// timelines leave: a title of ten hours needs most of it for its head, many short ones need it for their answers.
+pub const CACHE_BYTES: usize = 24 << 20;
 /// The share of documents.
 const DOCUMENT_BYTES: usize = 1 << 20;
+/// The share of timelines; the largest has a place in it.
+const TIMELINE_BYTES: usize = 2 * limits::MAX_TIMELINE_BYTES;
 /// An answer with more bytes of ours is made again each time.
 const MAX_RENDERED_BYTES: usize = 1 << 20;
 /// What an entry costs beside its value: key, links, allocations.
@@ -93,12 +95,13 @@ pub struct Cache(Lru<Entry>);
 enum Entry {
     Index(Bytes),
     Prepared(Arc<Prepared>),
+    Live(Arc<live::Prepared>),
     Rendered(Rc<Response>),
 }
 
 impl Default for Cache {
     fn default() -> Self {
-        Self(Lru::new(CACHE_BYTES - DOCUMENT_BYTES))
+        Self(Lru::new(CACHE_BYTES - DOCUMENT_BYTES - TIMELINE_BYTES))
     }
 }
 
@@ -128,6 +131,20 @@ impl Cache {
     pub fn keep_prepared(&mut self, key: &str, prepared: Arc<Prepared>) {
         let weight = prepared.memory();
         self.0.put(key, Entry::Prepared(prepared), weight);
+    }
+
+    /// What jobs learnt of the timeline of a channel; see [`live_key`].
+    pub fn live(&mut self, key: &str) -> Option<Arc<live::Prepared>> {
+        match self.0.get(key) {
+            Some(Entry::Live(prepared)) => Some(prepared.clone()),
+            _ => None,
+        }
+    }
+
+    /// Keeps what a job learnt of a timeline.
+    pub fn keep_live(&mut self, key: &str, prepared: Arc<live::Prepared>) {
+        let weight = prepared.memory();
+        self.0.put(key, Entry::Live(prepared), weight);
     }
 
     /// An answer; see [`rendered_key`].
@@ -160,7 +177,7 @@ impl Cache {
     }
 }
 
-/// The key of a range of the index with this digest.
+/// The key of a range of the index with this digest, or of a live one at this path.
 pub fn index_key(digest: &str, range: &Range<u64>) -> String {
     format!("index {digest} {}-{}", range.start, range.end)
 }
@@ -170,14 +187,24 @@ pub fn prepared_key(identity: &str) -> String {
     format!("prepared {identity}")
 }
 
-/// The key of the answer to a resource under two documents.
-pub fn rendered_key(resource: &Resource, identity: &str) -> String {
+/// The key of what jobs learn of the timeline of a channel.
+pub fn live_key(channel_group: &str, channel: &str) -> String {
+    format!("live {channel_group}/{channel}")
+}
+
+/// The key of the answer to a resource under the documents that `identity` names.
+pub fn rendered_key(resource: &impl Display, identity: &str) -> String {
     format!("rendered {resource} {identity}")
 }
 
 /// An empty memory for documents.
 pub fn documents<V>() -> Lru<V> {
     Lru::new(DOCUMENT_BYTES)
+}
+
+/// An empty memory for timelines.
+pub fn timelines<V>() -> Lru<V> {
+    Lru::new(TIMELINE_BYTES)
 }
 
 /// Which reads are under way in this instance, so that equal ones wait for the first.

@@ -8,7 +8,7 @@ pub struct Headers(Vec<(String, Vec<u8>)>);
 
 impl Headers {
     /// From names and values.
-    pub fn new(fields: Vec<(String, Vec<u8>)>) -> Self {
+    pub const fn new(fields: Vec<(String, Vec<u8>)>) -> Self {
         Self(fields)
     }
 
@@ -17,12 +17,14 @@ impl Headers {
         self.0.iter().any(|(n, _)| n.eq_ignore_ascii_case(name))
     }
 
+    /// The values of all fields with this name, in the order in which they came.
+    pub fn values<'a>(&'a self, name: &'a str) -> impl DoubleEndedIterator<Item = &'a [u8]> {
+        self.0.iter().filter(move |(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_slice())
+    }
+
     /// The values of all fields with this name that are text.
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        self.0
-            .iter()
-            .filter(move |(n, _)| n.eq_ignore_ascii_case(name))
-            .filter_map(|(_, v)| core::str::from_utf8(v).ok())
+        self.values(name).filter_map(|v| core::str::from_utf8(v).ok())
     }
 
     /// The value of the field, if there is exactly one with this name and it is text.
@@ -40,7 +42,10 @@ impl Headers {
 pub const CORS: [(&str, &str); 5] = [
     ("access-control-allow-origin", "*"),
     ("access-control-allow-methods", "GET, HEAD, OPTIONS"),
-    ("access-control-allow-headers", "Range, If-Range, If-Match, If-None-Match, Accept, Content-Type, Origin"),
+    (
+        "access-control-allow-headers",
+        "Authorization, Range, If-Range, If-Match, If-None-Match, Accept, Content-Type, Origin",
+    ),
     ("access-control-expose-headers", "Content-Length, Content-Range, Accept-Ranges, ETag, Date, Server-Timing"),
     ("timing-allow-origin", "*"),
 ];
@@ -48,11 +53,37 @@ pub const CORS: [(&str, &str); 5] = [
 /// How long a browser may remember the answer to a preflight, seconds.
 pub const PREFLIGHT_MAX_AGE: &str = "86400";
 
-/// The `Cache-Control` field of an answer.
-pub fn cache_control(class: CacheClass) -> &'static str {
-    match class {
-        CacheClass::Immutable => "public, max-age=31536000, immutable",
-        CacheClass::VodManifest => "public, max-age=60",
+/// For how long an answer may be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lifetime {
+    /// Not at all.
+    None,
+    /// So many seconds.
+    Seconds(u32),
+    /// For ever.
+    Immutable,
+}
+
+impl Lifetime {
+    /// The `Cache-Control` field of an answer. What is `guarded` is not for everybody: caches that several viewers share
+    /// must not keep it.
+    pub fn cache_control(self, guarded: bool) -> String {
+        let keepers = if guarded { "private" } else { "public" };
+        match self {
+            Self::None => "no-store".to_owned(),
+            Self::Seconds(seconds) => format!("{keepers}, max-age={seconds}"),
+            Self::Immutable => format!("{keepers}, max-age=31536000, immutable"),
+        }
+    }
+}
+
+impl From<CacheClass> for Lifetime {
+    fn from(class: CacheClass) -> Self {
+        match class {
+            CacheClass::Immutable => Self::Immutable,
+            CacheClass::VodManifest => Self::Seconds(60),
+            CacheClass::LiveManifest { fresh_ms } => Self::Seconds((fresh_ms / 1000).max(1)),
+        }
     }
 }
 

@@ -7,8 +7,10 @@ pub mod admin;
 pub mod answer;
 pub mod cache;
 pub mod conditional;
+pub mod deliver;
 pub mod health;
 pub mod http;
+pub mod live;
 pub mod making;
 pub mod origin;
 pub mod platform;
@@ -17,7 +19,11 @@ pub mod range;
 pub mod serve;
 pub mod settings;
 pub mod store;
+pub mod timeline;
+pub mod timing;
 pub mod transfer;
+pub mod viewer;
+pub mod vod;
 
 #[cfg(target_family = "wasm")]
 mod wasi;

@@ -36,11 +36,25 @@ impl<P: Platform> Edge<P> {
     /// # Errors
     /// `Limit` when the range is larger than any that a job may need, else as [`Self::open_media`].
     pub async fn index(&self, settings: &Settings, index: &IndexObject, range: Range<u64>) -> Result<Bytes, Problem> {
+        let IndexObject { path, bytes, digest, .. } = index;
+        self.index_bytes(settings, Stored { path, total: Some(*bytes), name: digest }, range).await
+    }
+
+    /// Bytes of an object with parts of a live timeline, from memory if they are there. Such objects never change.
+    ///
+    /// # Errors
+    /// As [`Self::index`].
+    pub async fn live_index(&self, settings: &Settings, path: &str, range: Range<u64>) -> Result<Bytes, Problem> {
+        self.index_bytes(settings, Stored { path, total: None, name: path }, range).await
+    }
+
+    async fn index_bytes(&self, settings: &Settings, stored: Stored<'_>, range: Range<u64>) -> Result<Bytes, Problem> {
+        let Stored { path, total, name } = stored;
         let length = range.end.saturating_sub(range.start);
         if length > limits::MAX_HEAD_BYTES.max(limits::MAX_SEGMENT_INDEX_BYTES) {
             return Err(Error::limit(format!("{length} bytes of an index in one read")).into());
         }
-        let key = index_key(&index.digest, &range);
+        let key = index_key(name, &range);
         let deadline = self.platform.monotonic() + HEAD_TIMEOUT;
         let _flight = loop {
             if let Some(bytes) = self.cache.borrow_mut().index(&key) {
@@ -52,18 +66,18 @@ impl<P: Platform> Edge<P> {
             }
             self.platform.sleep(FLIGHT_POLL).await;
         };
-        let asked = Asked { route: INDEX_PATH, path: &index.path, range, total: index.bytes, etag: None };
+        let asked = Asked { route: INDEX_PATH, path, range, total, etag: None };
         let mut body = self.open(settings, &asked, Vec::new()).await?;
         let bytes = self.collect(&mut body, length as usize).await.and_then(|bytes| {
             let short = bytes.len() as u64 != length;
             if short { Err(format!("{} of {length} bytes arrived", bytes.len())) } else { Ok(Bytes::from(bytes)) }
         });
-        let bytes = bytes.map_err(|e| Error::upstream(format!("index {}: {e}", index.path)))?;
+        let bytes = bytes.map_err(|e| Error::upstream(format!("index {path}: {e}")))?;
         self.cache.borrow_mut().keep_index(&key, &bytes);
         Ok(bytes)
     }
 
-    /// Opens a ranged read of an object of `asset`, and returns once the origin has agreed to send exactly that range of
+    /// Opens a ranged read of an object, of `asset` if it belongs to one, and returns once the origin has agreed to send exactly that range of
     /// exactly the object that was indexed.
     ///
     /// # Errors
@@ -71,16 +85,14 @@ impl<P: Platform> Edge<P> {
     pub async fn open_media(
         &self,
         settings: &Settings,
-        asset: &Asset,
+        asset: Option<&Asset>,
         object: &SourceObject,
         range: Range<u64>,
     ) -> Result<P::Body, Problem> {
         let SourceObject { path, bytes, etag } = object;
-        let fields = vec![
-            (ASSET_HEADER, format!("{}/{}", asset.packaging_group, asset.name)),
-            (BYTES_HEADER, bytes.to_string()),
-        ];
-        let asked = Asked { route: MEDIA_PATH, path, range, total: *bytes, etag: etag.as_deref() };
+        let mut fields = vec![(BYTES_HEADER, bytes.to_string())];
+        fields.extend(asset.map(|asset| (ASSET_HEADER, format!("{}/{}", asset.packaging_group, asset.name))));
+        let asked = Asked { route: MEDIA_PATH, path, range, total: Some(*bytes), etag: etag.as_deref() };
         self.open(settings, &asked, fields).await
     }
 
@@ -127,10 +139,7 @@ impl<P: Platform> Edge<P> {
         let mut attempt = 1;
         loop {
             let spent = self.platform.monotonic().saturating_sub(start);
-            let mut headers = vec![("authorization", settings.authorization.clone())];
-            headers.extend_from_slice(fields);
-            let request = self.platform.get(Outgoing { url: url.to_owned(), headers });
-            let result = self.within(HEAD_TIMEOUT.saturating_sub(spent), request).await;
+            let result = self.attempt(settings, url, fields, HEAD_TIMEOUT.saturating_sub(spent)).await;
             let failed = result.as_ref().map_or(true, |incoming| incoming.status >= 500);
             let in_time = self.platform.monotonic().saturating_sub(start) < HEAD_TIMEOUT;
             if !failed || attempt == ATTEMPTS || !in_time {
@@ -140,8 +149,27 @@ impl<P: Platform> Edge<P> {
         }
     }
 
-    /// At most `limit` bytes, and the whole of it.
-    async fn collect(&self, body: &mut P::Body, limit: usize) -> Result<Vec<u8>, String> {
+    /// Sends a request to control once, and waits for the head of the response.
+    ///
+    /// # Errors
+    /// Why none came in `time`.
+    pub async fn attempt(
+        &self,
+        settings: &Settings,
+        url: &str,
+        fields: &[(&'static str, String)],
+        time: Duration,
+    ) -> Result<Incoming<P::Body>, String> {
+        let mut headers = vec![("authorization", settings.authorization.clone())];
+        headers.extend_from_slice(fields);
+        self.within(time, self.platform.get(Outgoing { url: url.to_owned(), headers })).await
+    }
+
+    /// All of a body that has at most `limit` bytes.
+    ///
+    /// # Errors
+    /// When it has more, breaks off, or takes too long.
+    pub async fn collect(&self, body: &mut P::Body, limit: usize) -> Result<Vec<u8>, String> {
         let all = async {
             collect(body, limit).await.map_err(|unread| match unread {
                 Unread::TooLarge => format!("more than {limit} bytes came"),
@@ -151,7 +179,11 @@ impl<P: Platform> Edge<P> {
         self.within(SMALL_BODY_TIMEOUT, all).await
     }
 
-    async fn within<T>(&self, time: Duration, work: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+    /// What work gives that has to be done in time.
+    ///
+    /// # Errors
+    /// That of the work, or that it took too long.
+    pub async fn within<T>(&self, time: Duration, work: impl Future<Output = Result<T, String>>) -> Result<T, String> {
         match select(pin!(work), pin!(self.platform.sleep(time))).await {
             Either::Left((result, _)) => result,
             Either::Right(_) => Err(format!("no answer within {} s", time.as_secs_f32().ceil())),
@@ -188,13 +220,22 @@ pub async fn collect<B: Body>(body: &mut B, limit: usize) -> Result<Vec<u8>, Unr
     Ok(all)
 }
 
+/// An object with index bytes.
+struct Stored<'a> {
+    path: &'a str,
+    /// Its length, if it is known.
+    total: Option<u64>,
+    /// What these bytes are remembered by: other bytes never have this name.
+    name: &'a str,
+}
+
 /// A range that was asked for.
 struct Asked<'a> {
     route: &'static str,
     path: &'a str,
     range: Range<u64>,
-    /// Length of the object when it was indexed.
-    total: u64,
+    /// Length of the object when it was indexed, if it is known.
+    total: Option<u64>,
     /// Its entity tag then.
     etag: Option<&'a str>,
 }
@@ -214,12 +255,11 @@ impl Asked<'_> {
         let Some((range, total)) = range::parse_content_range(field) else {
             return Err(Error::upstream(format!("Content-Range is {field:?}")));
         };
-        if total.is_some_and(|total| total != self.total) {
-            let total = total.unwrap_or_default();
-            return Err(Error::bad_source(format!(
-                "the source changed since it was indexed: it had {} bytes and has {total}",
-                self.total
-            )));
+        if let Some((total, own)) = total.zip(self.total)
+            && total != own
+        {
+            let message = format!("the source changed since it was indexed: it had {own} bytes and has {total}");
+            return Err(Error::bad_source(message));
         }
         if range != self.range {
             return Err(Error::upstream(format!("asked for bytes {:?}, the origin sent {range:?}", self.range)));

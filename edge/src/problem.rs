@@ -1,14 +1,17 @@
 //! Failures as a viewer or the control plane sees them: problem documents (RFC 9457) and, in one place, their status.
 
+use packager::config::Access;
 use packager::{Error, ErrorKind};
 use serde::Serialize;
+
+use crate::http::Lifetime;
 
 /// Which failure it is; the last part of a problem's `type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Of the packaging core.
     Core(ErrorKind),
-    /// The path is too long.
+    /// The path or the query is too long.
     PathTooLong,
     /// The method is not one of this resource.
     MethodNotAllowed,
@@ -18,8 +21,10 @@ pub enum Kind {
     PreconditionFailed,
     /// What is needed to answer is away, and may come back.
     Unavailable,
-    /// A push without a good signature, for another edge, or too old.
+    /// A push without a good signature, for another edge, or too old; or a viewer without a good code.
     Unauthorized,
+    /// A viewer from an address that may not play.
+    Forbidden,
     /// A push whose sequence was taken already.
     OldSequence,
     /// A push that is too large.
@@ -37,12 +42,13 @@ impl Kind {
             Self::Core(ErrorKind::Limit) => (413, "limit", "A limit was passed"),
             Self::Core(ErrorKind::Upstream) => (502, "upstream", "The origin failed"),
             Self::Core(ErrorKind::Internal) => (500, "internal", "Internal error"),
-            Self::PathTooLong => (414, "path-too-long", "The path is too long"),
+            Self::PathTooLong => (414, "path-too-long", "The path or the query is too long"),
             Self::MethodNotAllowed => (405, "method-not-allowed", "Method not allowed"),
             Self::RangeNotSatisfiable => (416, "range-not-satisfiable", "Range not satisfiable"),
             Self::PreconditionFailed => (412, "precondition-failed", "Precondition failed"),
             Self::Unavailable => (503, "unavailable", "Temporarily unavailable"),
             Self::Unauthorized => (401, "unauthorized", "Unauthorized"),
+            Self::Forbidden => (403, "forbidden", "Forbidden"),
             Self::OldSequence => (409, "old-sequence", "The sequence was taken already"),
             Self::TooLarge => (413, "too-large", "Too large"),
         }
@@ -53,11 +59,11 @@ impl Kind {
         self.parts().0
     }
 
-    /// How long caches may keep the answer.
-    pub fn cache_control(self) -> &'static str {
+    /// How long the answer may be kept unless something else is said.
+    fn lifetime(self) -> Lifetime {
         match self {
-            Self::Core(ErrorKind::NotFound) => "public, max-age=5",
-            _ => "no-store",
+            Self::Core(ErrorKind::NotFound) => Lifetime::Seconds(5),
+            _ => Lifetime::None,
         }
     }
 }
@@ -71,18 +77,29 @@ pub struct Problem {
     pub detail: String,
     /// Further header fields.
     pub headers: Vec<(&'static str, String)>,
+    /// How long it may be kept.
+    pub lifetime: Lifetime,
+    /// Whether it tells something about what is not for everybody.
+    pub guarded: bool,
 }
 
 impl Problem {
     /// A failure without further header fields.
     pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), headers: Vec::new() }
+        Self { kind, detail: detail.into(), headers: Vec::new(), lifetime: kind.lifetime(), guarded: false }
     }
 
     /// The same with a further header field.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
+        self
+    }
+
+    /// The same about what `access` guards.
+    #[must_use]
+    pub fn behind(mut self, access: &Access) -> Self {
+        self.guarded |= !access.is_open();
         self
     }
 

@@ -5,6 +5,9 @@ use packager::sealing::SealingKey;
 
 use crate::platform::Platform;
 
+/// More proxies than stand in a row anywhere.
+pub const MAX_TRUSTED_PROXIES: usize = 16;
+
 /// What an operator sets. No `Debug`: it holds secrets.
 pub struct Settings {
     /// Base URL of the control plane without a slash at the end.
@@ -17,6 +20,8 @@ pub struct Settings {
     pub edge_name: String,
     /// Opens content keys; the text says why there is none. Only protected output needs it.
     pub sealing_key: Result<SealingKey, String>,
+    /// How many proxies in front of this edge are trusted to append the address of their peer to `X-Forwarded-For`.
+    pub trusted_proxies: usize,
 }
 
 impl Settings {
@@ -34,14 +39,21 @@ impl Settings {
         if token.is_empty() || !token.bytes().all(|b| b.is_ascii_graphic()) {
             return Err("variable origin_token: it is empty or has characters that no header field takes".to_owned());
         }
+        let trusted_proxies = trusted_proxies(&variable("trusted_proxies").await?)?;
         Ok(Self {
             control_url,
             authorization: format!("Bearer {token}"),
             public_key: variable("control_public_key").await.and_then(|text| public_key(&text)),
             edge_name: variable("edge_name").await?,
             sealing_key: variable("sealing_key").await.and_then(|text| sealing_key(&text)),
+            trusted_proxies,
         })
     }
+}
+
+fn trusted_proxies(text: &str) -> Result<usize, String> {
+    let number = text.trim().parse().ok().filter(|number| *number <= MAX_TRUSTED_PROXIES);
+    number.ok_or_else(|| format!("variable trusted_proxies: {text:?} is not a number from 0 to {MAX_TRUSTED_PROXIES}"))
 }
 
 fn sealing_key(text: &str) -> Result<SealingKey, String> {

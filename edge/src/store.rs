@@ -10,10 +10,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join;
-use packager::config::{Asset, Body, Document, PackagingConfiguration};
+use packager::config::{Asset, Body, Document, Endpoint, PackagingConfiguration};
 use packager::job::Documents;
 use packager::media::protection::Keys;
-use packager::route::Route;
+use packager::route::{LiveRoute, Route};
 use packager::{Error, limits};
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +21,7 @@ use crate::platform::Platform;
 use crate::problem::Problem;
 use crate::serve::Edge;
 use crate::settings::Settings;
+use crate::viewer::Viewer;
 
 /// How long a document in memory is used before the key-value store is asked again.
 pub const FRESH: Duration = Duration::from_secs(1);
@@ -48,6 +49,7 @@ pub struct Record {
 enum Content {
     Configuration(Arc<PackagingConfiguration>),
     Asset(Arc<Asset>),
+    Endpoint(Arc<Endpoint>),
     /// Or why they could not be opened.
     Keys(Result<Arc<Keys>, String>),
     Deleted,
@@ -80,6 +82,16 @@ pub struct Resolved {
     pub identity: String,
 }
 
+/// The endpoint of a live route, and the revisions that make up its identity.
+pub struct Offered {
+    /// The endpoint.
+    pub endpoint: Arc<Endpoint>,
+    /// The content keys, when it protects.
+    pub keys: Option<Arc<Keys>>,
+    /// Names all documents and their revisions.
+    pub identity: String,
+}
+
 impl Record {
     fn read(settings: &Settings, key: &str, json: Vec<u8>) -> Result<Self, Error> {
         let document = Document::from_json(&json)?;
@@ -93,6 +105,7 @@ impl Record {
         let content = match document.body {
             Body::Configuration(configuration) => Content::Configuration(Arc::new(configuration)),
             Body::Asset(asset) => Content::Asset(Arc::new(asset)),
+            Body::Endpoint(endpoint) => Content::Endpoint(Arc::new(endpoint)),
             Body::Keys(keys) => {
                 let sealing = settings.sealing_key.as_ref().map_err(String::clone);
                 let opened = sealing.and_then(|sealing| Keys::open(&keys, sealing).map_err(|e| e.to_string()));
@@ -105,42 +118,83 @@ impl Record {
 }
 
 impl<P: Platform> Edge<P> {
-    /// The documents of a route, not older than `fresh` as far as the key-value store knows.
+    /// The documents of a route, not older than `fresh` as far as the key-value store knows, for a viewer who may play them.
     ///
     /// # Errors
-    /// 404 when one does not exist, 503 when one is not here and control is away, or when content keys are needed and are
-    /// not here.
-    pub async fn documents(&self, settings: &Settings, route: &Route, fresh: Duration) -> Result<Resolved, Problem> {
+    /// 401 or 403 for a viewer who may not, before anything is told about the asset; 404 when a document does not exist, 503
+    /// when one is not here and control is away, or when content keys are needed and are not here.
+    pub async fn documents(
+        &self,
+        settings: &Settings,
+        route: &Route,
+        viewer: &Viewer<'_>,
+        fresh: Duration,
+    ) -> Result<Resolved, Problem> {
         let (configuration_key, asset_key) = (route.configuration_key(), route.asset_key());
         let (configuration, asset) =
             join(self.document(settings, &configuration_key, fresh), self.document(settings, &asset_key, fresh)).await;
         let missing = |what: &str, name: &str| {
-            Error::not_found(format!("packaging group {:?} has no {what} {name:?}", route.packaging_group))
+            let group = &route.packaging_group;
+            Problem::from(Error::not_found(format!("packaging group {group:?} has no {what} {name:?}")))
         };
         let found = configuration?.and_then(|r| match &r.content {
             Content::Configuration(configuration) => Some((configuration.clone(), r.revision)),
             _ => None,
         });
         let (configuration, c) = found.ok_or_else(|| missing("configuration", &route.configuration))?;
-        let found = asset?.and_then(|r| match &r.content {
+        viewer.admit(&configuration.access)?;
+        let guarded = |problem: Problem| problem.behind(&configuration.access);
+        let found = asset.map_err(guarded)?.and_then(|r| match &r.content {
             Content::Asset(asset) => Some((asset.clone(), r.revision)),
             _ => None,
         });
-        let (asset, a) = found.ok_or_else(|| missing("asset", &route.asset))?;
+        let (asset, a) = found.ok_or_else(|| guarded(missing("asset", &route.asset)))?;
         let mut identity = format!("{configuration_key}@{c} {asset_key}@{a}");
         let mut keys = None;
         if configuration.protection.is_some() {
-            let (opened, k) = self.keys(settings, route, fresh).await?;
+            let (opened, k) = self.keys(settings, &route.keys_key(), fresh).await.map_err(guarded)?;
             keys = Some(opened);
             let _ = write!(identity, " keys@{k}");
         }
         Ok(Resolved { documents: Documents { configuration, asset, keys }, identity })
     }
 
-    /// The content keys of a route, and their revision.
-    async fn keys(&self, settings: &Settings, route: &Route, fresh: Duration) -> Result<(Arc<Keys>, u64), Problem> {
-        let key = route.keys_key();
-        let record = self.document(settings, &key, fresh).await?;
+    /// The endpoint of a route, not older than `fresh` as far as the key-value store knows, for a viewer who may play it.
+    ///
+    /// # Errors
+    /// As [`Self::documents`].
+    pub async fn endpoint(
+        &self,
+        settings: &Settings,
+        route: &LiveRoute,
+        viewer: &Viewer<'_>,
+        fresh: Duration,
+    ) -> Result<Offered, Problem> {
+        let key = route.endpoint_key();
+        let found = self.document(settings, &key, fresh).await?.and_then(|r| match &r.content {
+            Content::Endpoint(endpoint) => Some((endpoint.clone(), r.revision)),
+            _ => None,
+        });
+        let (endpoint, e) = found.ok_or_else(|| {
+            let LiveRoute { channel_group, channel, endpoint, .. } = route;
+            let what = format!("channel {channel:?} of group {channel_group:?} has no endpoint {endpoint:?}");
+            Problem::from(Error::not_found(what))
+        })?;
+        viewer.admit(&endpoint.access)?;
+        let mut identity = format!("{key}@{e}");
+        let mut keys = None;
+        if endpoint.protection.is_some() {
+            let found = self.keys(settings, &route.keys_key(), fresh).await;
+            let (opened, k) = found.map_err(|problem| problem.behind(&endpoint.access))?;
+            keys = Some(opened);
+            let _ = write!(identity, " keys@{k}");
+        }
+        Ok(Offered { endpoint, keys, identity })
+    }
+
+    /// The content keys of the document with this key, and their revision.
+    async fn keys(&self, settings: &Settings, key: &str, fresh: Duration) -> Result<(Arc<Keys>, u64), Problem> {
+        let record = self.document(settings, key, fresh).await?;
         match record.as_ref().map(|record| &record.content) {
             Some(Content::Keys(Ok(keys))) => Ok((keys.clone(), record.map_or(0, |record| record.revision))),
             Some(Content::Keys(Err(why))) => Err(Problem::unavailable(format!("{key}: {why}"))),
@@ -313,7 +367,7 @@ pub fn is_document_key(key: &str) -> bool {
     let mut parts = key.split('/');
     let names = match parts.next() {
         Some("configuration" | "asset") => 2,
-        Some("keys") => 3,
+        Some("keys" | "endpoint") => 3,
         _ => return false,
     };
     parts.by_ref().take(names).filter(|name| packager::config::is_name(name)).count() == names
@@ -327,7 +381,7 @@ mod tests {
 
     #[test]
     fn a_key_is_a_kind_and_its_names() {
-        for good in ["asset/g/a", "configuration/my_group/dash-1", "keys/g/a/c"] {
+        for good in ["asset/g/a", "configuration/my_group/dash-1", "keys/g/a/c", "endpoint/g/c/e"] {
             assert!(is_document_key(good), "{good}");
         }
         for bad in [
@@ -338,6 +392,7 @@ mod tests {
             "asset//a",
             "asset/g/a/b",
             "keys/g/a",
+            "endpoint/g/c",
             "other/g/a",
             "asset/g/a:b",
             "/asset/g/a",

@@ -38,21 +38,21 @@ pub trait Origin {
     async fn open(&self, object: &SourceObject, range: Range<u64>) -> Result<Self::Body, Problem>;
 }
 
-/// The media of one asset.
+/// The media of one asset, or of live channels.
 pub struct Media<P: Platform> {
     /// Where to read.
     pub edge: Rc<Edge<P>>,
     /// How to ask.
     pub settings: Rc<Settings>,
-    /// Whose media it is.
-    pub asset: Arc<Asset>,
+    /// Whose media it is: control notes on it what is found to be wrong.
+    pub asset: Option<Arc<Asset>>,
 }
 
 impl<P: Platform> Origin for Media<P> {
     type Body = P::Body;
 
     async fn open(&self, object: &SourceObject, range: Range<u64>) -> Result<P::Body, Problem> {
-        self.edge.open_media(&self.settings, &self.asset, object, range).await
+        self.edge.open_media(&self.settings, self.asset.as_deref(), object, range).await
     }
 }
 

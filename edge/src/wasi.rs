@@ -49,8 +49,9 @@ fn read_request(request: types::Request) -> Request<Stream> {
         types::Method::Put => Method::Put,
         _ => Method::Other,
     };
-    let mut path = request.get_path_with_query().unwrap_or_default();
-    path.truncate(path.find('?').unwrap_or(path.len()));
+    let target = request.get_path_with_query().unwrap_or_default();
+    let (path, query) = target.split_once('?').unwrap_or((&target, ""));
+    let (path, query) = (path.to_owned(), query.to_owned());
     let headers = Headers::new(request.get_headers().copy_all());
     let body = if method == Method::Put {
         let (result, reader) = wit_future::new(|| Ok(()));
@@ -59,7 +60,7 @@ fn read_request(request: types::Request) -> Request<Stream> {
     } else {
         Stream(None)
     };
-    Request { method, path, headers, body }
+    Request { method, path, query, headers, body }
 }
 
 fn response(answer: Answer<Wasi>) -> Result<types::Response, ErrorCode> {

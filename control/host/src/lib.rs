@@ -58,6 +58,9 @@ pub type BoxBody = UnsyncBoxBody<Bytes, BoxError>;
 /// The variable that names the only server guests may send requests to.
 const CONTROL_URL: &str = "control_url";
 
+/// The variable with the number of proxies in front of the edge.
+const TRUSTED_PROXIES: &str = "trusted_proxies";
+
 /// Time beyond the deadline that an instance gets to report a missed deadline itself, before it is dropped as stuck;
 /// and to be gone after that.
 const STUCK_AFTER: Duration = Duration::from_secs(1);
@@ -67,7 +70,8 @@ const STUCK_AFTER: Duration = Duration::from_secs(1);
 pub struct Options {
     /// The built component.
     pub component: PathBuf,
-    /// Spin variables. Guests may send requests to the server of `control_url`, and nowhere else.
+    /// Spin variables. Guests may send requests to the server of `control_url`, and nowhere else. `trusted_proxies`, how many
+    /// proxies in front of the edge append to `X-Forwarded-For`, is 0 unless it is set.
     pub variables: BTreeMap<String, String>,
     /// Linear memory of one instance, bytes.
     pub memory_bytes: usize,
@@ -145,11 +149,12 @@ impl EdgeHost {
     ///
     /// # Errors
     /// The component cannot be read, is none, or imports what this host has not; an option is out of range.
-    pub async fn new(options: Options) -> anyhow::Result<Arc<Self>> {
+    pub async fn new(mut options: Options) -> anyhow::Result<Arc<Self>> {
         ensure!(
             options.max_instances > 0 && options.reuse_requests > 0 && options.reuse_concurrent > 0,
             "instances, requests of an instance and its concurrent requests must be at least 1"
         );
+        options.variables.entry(TRUSTED_PROXIES.to_owned()).or_insert_with(|| "0".to_owned());
         let allowed: Vec<String> = options.variables.get(CONTROL_URL).cloned().into_iter().collect();
         let shared = guest::Shared {
             outgoing: outgoing::Outgoing::new(&allowed).context(CONTROL_URL)?,

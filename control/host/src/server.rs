@@ -4,12 +4,14 @@ use crate::limits::{
     HEAD_READ_TIMEOUT, MAX_CONNECTIONS, MAX_HEAD_BYTES, MAX_HEADERS, SHUTDOWN_GRACE, WRITE_STALL_TIMEOUT,
 };
 use crate::{EdgeHost, stall::StallGuard};
+use http::{HeaderName, HeaderValue};
 use http_body_util::BodyExt;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +21,9 @@ use tokio::sync::{Semaphore, watch};
 /// Pause after a failed accept: the usual cause is too many open files, which passes.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// In which a guest is told the address and port of its peer, by the name that Spin gives it.
+const PEER_HEADER: HeaderName = HeaderName::from_static("spin-client-addr");
+
 pub(crate) async fn serve(host: Arc<EdgeHost>, listener: TcpListener, shutdown: impl Future) -> io::Result<()> {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let (stop, stopping) = watch::channel(());
@@ -26,10 +31,10 @@ pub(crate) async fn serve(host: Arc<EdgeHost>, listener: TcpListener, shutdown: 
     loop {
         let accept = async {
             let place = places.clone().acquire_owned().await.map_err(io::Error::other)?;
-            let (stream, _) = listener.accept().await?;
-            Ok::<_, io::Error>((place, stream))
+            let (stream, peer) = listener.accept().await?;
+            Ok::<_, io::Error>((place, stream, peer))
         };
-        let (place, stream) = tokio::select! {
+        let (place, stream, peer) = tokio::select! {
             _ = &mut shutdown => break,
             accepted = accept => match accepted {
                 Ok(accepted) => accepted,
@@ -42,7 +47,7 @@ pub(crate) async fn serve(host: Arc<EdgeHost>, listener: TcpListener, shutdown: 
         };
         let (host, stopping) = (host.clone(), stopping.clone());
         tokio::spawn(async move {
-            connection(host, stream, stopping).await;
+            connection(host, stream, peer, stopping).await;
             drop(place);
         });
     }
@@ -54,11 +59,17 @@ pub(crate) async fn serve(host: Arc<EdgeHost>, listener: TcpListener, shutdown: 
     Ok(())
 }
 
-async fn connection(host: Arc<EdgeHost>, stream: TcpStream, mut stopping: watch::Receiver<()>) {
+async fn connection(host: Arc<EdgeHost>, stream: TcpStream, peer: SocketAddr, mut stopping: watch::Receiver<()>) {
     // Responses come in few large pieces; waiting for more only delays the last one.
     let _ = stream.set_nodelay(true);
-    let service = service_fn(|request: http::Request<hyper::body::Incoming>| {
+    let peer = HeaderValue::try_from(peer.to_string()).ok();
+    let service = service_fn(|mut request: http::Request<hyper::body::Incoming>| {
         let host = host.clone();
+        // What the client may have sent under this name goes.
+        request.headers_mut().remove(PEER_HEADER);
+        if let Some(peer) = &peer {
+            request.headers_mut().insert(PEER_HEADER, peer.clone());
+        }
         async move { Ok::<_, Infallible>(host.handle(request.map(|body| body.map_err(Into::into).boxed_unsync())).await) }
     });
     let mut connection = pin!(

@@ -1,5 +1,6 @@
 //! The sans-IO core of edgepack: from a stored index and a request to the bytes of a manifest or a segment.
 
+pub mod access;
 pub mod aes;
 pub mod bytes;
 pub mod cenc;

@@ -154,11 +154,32 @@ pub const MAX_NETWORKS: usize = 1024;
 /// How far back viewers of a live channel can go: 30 days.
 pub const MAX_TIME_SHIFT_SECONDS: u32 = 30 * 86_400;
 
+/// Positions of a timeline, those that are gone included: one a second for 68 years. Whatever is counted by them fits 32 bits.
+pub const MAX_POSITIONS: u64 = 1 << 31;
+
+/// How long a position of a live channel is: what encoders announce as their target duration.
+pub const POSITION_SECONDS: RangeInclusive<u32> = 1..=60;
+
+/// The last millisecond since 1970 that a timeline can name, that of the year 9999: dates have no form after it.
+pub const MAX_UNIX_MS: u64 = 253_402_300_799_999;
+
+/// Presentation time in microseconds: a timeline of a hundred years.
+pub const MAX_PRESENTATION_US: u64 = 100 * 366 * 86_400 * 1_000_000;
+
+/// Listings of a timeline: an encoder that starts anew every minute makes eleven a day, and there are 30 days.
+pub const MAX_LISTINGS: usize = 1 << 12;
+
+/// Parts that no listing has yet: those of a listing, and as many again while it is being stored.
+pub const MAX_UNLISTED_PARTS: usize = 2 * crate::config::LISTING_PARTS as usize;
+
 /// Segments of a live playlist.
 pub const LIVE_SEGMENTS: RangeInclusive<u32> = 2..=100;
 
 /// The JSON form of a timeline: some thousand periods, and a part of all tracks.
 pub const MAX_TIMELINE_BYTES: usize = 4 << 20;
+
+/// Seconds of a pushed segment: twice what HLS encoders are set to at most.
+pub const MAX_POSITION_SECONDS: u32 = 60;
 
 /// Periods of a timeline: an encoder that starts anew every few minutes for days. Older ones are given up.
 pub const MAX_LIVE_PERIODS: usize = 2048;

@@ -9,10 +9,12 @@ use packager::config::Document;
 use packager::route::Route;
 
 use super::fake::{CONTENT_KEY, Fake, Reply, SEALING_KEY, asset, configuration, deleted, edge, keys, protected};
+use crate::http::Headers;
 use crate::problem::Problem;
 use crate::serve::Edge;
 use crate::settings::Settings;
 use crate::store::{ABSENT, AWAY, FRESH};
+use crate::viewer::Viewer;
 
 fn put(edge: &Edge<Fake>, document: &Document) {
     edge.platform.stored.borrow_mut().insert(document.key.replace('/', ":"), document.to_json());
@@ -22,10 +24,14 @@ async fn settings(edge: &Rc<Edge<Fake>>) -> Settings {
     Settings::read(&edge.platform).await.expect("settings")
 }
 
+fn anyone() -> Viewer<'static> {
+    Viewer::new(const { &Headers::new(Vec::new()) }, 0)
+}
+
 async fn resolve(edge: &Rc<Edge<Fake>>) -> Result<String, Problem> {
     let settings = settings(edge).await;
     let route = Route::parse("/vod/v1/g/a/c/index.m3u8")?;
-    edge.documents(&settings, &route, FRESH).await.map(|resolved| resolved.identity)
+    edge.documents(&settings, &route, &anyone(), FRESH).await.map(|resolved| resolved.identity)
 }
 
 fn control_has(documents: Vec<Document>) -> impl Fn(&crate::platform::Outgoing) -> Reply {
@@ -48,7 +54,8 @@ fn content_keys_are_opened_in_memory_only() {
         });
         let settings = settings(&edge).await;
         let route = Route::parse("/vod/v1/g/a/c/index.m3u8").unwrap();
-        let resolved = edge.documents(&settings, &route, FRESH).await.unwrap_or_else(|p| panic!("{}", p.detail));
+        let resolved =
+            edge.documents(&settings, &route, &anyone(), FRESH).await.unwrap_or_else(|p| panic!("{}", p.detail));
         assert_eq!(resolved.identity, "configuration/g/c@1 asset/g/a@2 keys@3");
         let opened = resolved.documents.keys.expect("keys");
         assert_eq!(opened.all().len(), 1);
@@ -167,7 +174,7 @@ fn without_control_a_missing_document_is_503_and_a_known_one_is_served() {
         assert_eq!(resolve(&edge).await.unwrap_err().kind.status(), 503);
         let settings = settings(&edge).await;
         let other = Route::parse("/vod/v1/g/other/c/index.m3u8").unwrap();
-        assert_eq!(edge.documents(&settings, &other, FRESH).await.err().unwrap().kind.status(), 503);
+        assert_eq!(edge.documents(&settings, &other, &anyone(), FRESH).await.err().unwrap().kind.status(), 503);
         assert_eq!(edge.platform.asked.borrow().len(), 2, "and none right after, whatever is missing");
 
         edge.platform.later(AWAY);

@@ -7,8 +7,8 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use packager::config::{Access, 
-    Asset, AssetKeys, Body as DocumentBody, Document, HlsVersion, IndexObject, Iv, KeyUse, Kid, PackageType,
+use packager::config::{
+    Access, Asset, AssetKeys, Body as DocumentBody, Document, HlsVersion, IndexObject, Iv, KeyUse, Kid, PackageType,
     PackagingConfiguration, Protection, Scheme, SealedKey, SourceObject, StreamSelection, System, TextFormat,
     asset_key, configuration_key, keys_key,
 };
@@ -53,6 +53,7 @@ pub struct Fake {
     pub store_fails: Cell<bool>,
     pub loads: Cell<usize>,
     pub public_key: RefCell<String>,
+    pub trusted_proxies: RefCell<String>,
     pub origin: RefCell<Box<Script>>,
     /// Path and `Range` of every request to the origin.
     pub asked: RefCell<Vec<(String, Option<String>)>>,
@@ -71,6 +72,7 @@ impl Default for Fake {
             store_fails: Cell::default(),
             loads: Cell::default(),
             public_key: RefCell::new("00".repeat(32)),
+            trusted_proxies: RefCell::new("0".to_owned()),
             origin: RefCell::new(Box::new(|_| Reply::Refused)),
             asked: RefCell::default(),
         }
@@ -127,6 +129,7 @@ impl Platform for Fake {
             "control_public_key" => Ok(self.public_key.borrow().clone()),
             "edge_name" => Ok("e1".to_owned()),
             "sealing_key" => Ok(hex::encode(SEALING_KEY)),
+            "trusted_proxies" => Ok(self.trusted_proxies.borrow().clone()),
             _ => Err("undefined".to_owned()),
         }
     }
@@ -206,7 +209,9 @@ pub async fn send(
     body: Vec<u8>,
 ) -> Answer<Fake> {
     let headers = Headers::new(headers.iter().map(|(n, v)| ((*n).to_owned(), v.as_bytes().to_vec())).collect());
-    edge.handle(Request { method, path: path.to_owned(), headers, body: FakeBody::new(body) }).await
+    let (path, query) = path.split_once('?').unwrap_or((path, ""));
+    let (path, query) = (path.to_owned(), query.to_owned());
+    edge.handle(Request { method, path, query, headers, body: FakeBody::new(body) }).await
 }
 
 /// The body of an answer, read to its end.

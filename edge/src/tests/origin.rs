@@ -21,7 +21,7 @@ async fn index(edge: &Edge<Fake>, range: core::ops::Range<u64>) -> Result<Vec<u8
 async fn open(edge: &Edge<Fake>) -> Result<(), Problem> {
     let settings = Settings::read(&edge.platform).await.expect("settings");
     let DocumentBody::Asset(asset) = asset(1).body else { panic!("an asset") };
-    edge.open_media(&settings, &asset, &asset.sources[0], 10..20).await.map(|_| ())
+    edge.open_media(&settings, Some(&asset), &asset.sources[0], 10..20).await.map(|_| ())
 }
 
 #[test]

@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::{Access, PackageType, PackagingConfiguration, Protection, StreamSelection, is_default, is_name};
 use crate::limits;
 
+mod check;
+
 /// Path of the control plane, followed by `{group}/{channel}`, that answers a [`Timeline`].
 pub const LIVE_PATH: &str = "/origin/v1/live/";
 

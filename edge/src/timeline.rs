@@ -1,0 +1,230 @@
+//! Timelines of live channels: asked of control at most once in [`FRESH`] by an instance, whatever its load, and served on
+//! when control is away.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use packager::config::{LIVE_PATH, Timeline};
+use packager::{Error, limits};
+
+use crate::cache::Flight;
+use crate::http::{Lifetime, encode_path};
+use crate::platform::Platform;
+use crate::problem::Problem;
+use crate::serve::Edge;
+use crate::settings::Settings;
+
+/// How long a timeline is taken as it is.
+pub const FRESH: Duration = Duration::from_millis(250);
+/// How long control is not asked again when it did not answer, or has no timeline.
+pub const AWAY: Duration = Duration::from_secs(1);
+/// A timeline that control has confirmed so long ago is not taken while a newer one is on its way, unless control is away.
+pub const OLD: Duration = Duration::from_secs(1);
+/// How long control may take while there is a timeline that can be served instead.
+pub const PATIENCE: Duration = Duration::from_secs(2);
+/// After so long without a new one the whole timeline is asked for: a channel that began anew counts its revisions from
+/// the start, and nothing after the one that is known would ever come.
+pub const WHOLE: Duration = Duration::from_secs(10);
+/// How often a request looks whether the one that it waits for has ended.
+const FLIGHT_POLL: Duration = Duration::from_millis(5);
+
+/// What an instance knows about a channel. Times are those of the instance's clock.
+pub struct Known {
+    state: State,
+    /// Until then control is not asked.
+    until: Duration,
+}
+
+#[derive(Clone)]
+enum State {
+    /// There is a timeline.
+    Timeline(Latest),
+    /// Control has none.
+    Absent,
+    /// Control did not answer, and why; none is known from before.
+    Away(String),
+}
+
+#[derive(Clone)]
+struct Latest {
+    timeline: Arc<Timeline>,
+    /// About how many bytes of memory it holds.
+    weight: usize,
+    /// When it came.
+    came: Duration,
+    /// When control was last heard to have no newer one.
+    confirmed: Duration,
+    /// Whether control did not answer when it was asked last.
+    away: bool,
+}
+
+impl<P: Platform> Edge<P> {
+    /// The timeline of a channel, as new as control had it [`FRESH`] ago; older while control is away.
+    ///
+    /// # Errors
+    /// 404 when there is no such channel or it has no media yet, 503 when control is away and none is known.
+    pub async fn timeline(
+        &self,
+        settings: &Settings,
+        channel_group: &str,
+        channel: &str,
+    ) -> Result<Arc<Timeline>, Problem> {
+        self.timeline_within(settings, Place::new(channel_group, channel), OLD).await
+    }
+
+    /// The same once control may be asked again: what another instance has listed is then known here too.
+    ///
+    /// # Errors
+    /// As [`Self::timeline`].
+    pub async fn next_timeline(
+        &self,
+        settings: &Settings,
+        channel_group: &str,
+        channel: &str,
+    ) -> Result<Arc<Timeline>, Problem> {
+        let place = Place::new(channel_group, channel);
+        let until = self.timelines.borrow_mut().get(&place.key).map(|known| known.until).unwrap_or_default();
+        let wait = until.saturating_sub(self.platform.monotonic());
+        if !wait.is_zero() {
+            self.platform.sleep(wait.min(FRESH)).await;
+        }
+        self.timeline_within(settings, place, Duration::ZERO).await
+    }
+
+    /// `age` is how long ago control may have been heard last, when another request is asking it.
+    async fn timeline_within(
+        &self,
+        settings: &Settings,
+        place: Place<'_>,
+        age: Duration,
+    ) -> Result<Arc<Timeline>, Problem> {
+        let start = self.platform.monotonic();
+        loop {
+            let now = self.platform.monotonic();
+            let known = self.timelines.borrow_mut().get(&place.key).map(|known| (known.state.clone(), known.until));
+            let latest = match known {
+                Some((state, until)) if now < until => return place.answer(state),
+                Some((State::Timeline(latest), _)) => Some(latest),
+                _ => None,
+            };
+            let flight = self.flights.start(&format!("timeline {}", place.key));
+            match (flight, latest) {
+                (Some(flight), latest) => return self.ask_timeline(settings, &place, latest, flight).await,
+                (None, Some(latest)) if latest.away || now.saturating_sub(latest.confirmed) < age => {
+                    return Ok(latest.timeline);
+                }
+                (None, latest) if now.saturating_sub(start) >= crate::origin::HEAD_TIMEOUT => {
+                    let away = || State::Away("another request waits for it".to_owned());
+                    return place.answer(latest.map_or_else(away, State::Timeline));
+                }
+                (None, _) => self.platform.sleep(FLIGHT_POLL).await,
+            }
+        }
+    }
+
+    /// Asks control, and remembers what has come of it.
+    async fn ask_timeline(
+        &self,
+        settings: &Settings,
+        place: &Place<'_>,
+        latest: Option<Latest>,
+        _flight: Flight<'_>,
+    ) -> Result<Arc<Timeline>, Problem> {
+        let asked = self.platform.monotonic();
+        let after = latest.as_ref().filter(|latest| asked.saturating_sub(latest.came) < WHOLE);
+        let pulled = self.pull_timeline(settings, place, after.map(|latest| latest.timeline.revision));
+        let pulled = match &latest {
+            Some(_) => self.within(PATIENCE, pulled).await,
+            None => pulled.await,
+        };
+        let now = self.platform.monotonic();
+        let (state, pause) = match (pulled, latest) {
+            (Ok(Pulled::Timeline(timeline, weight)), latest) => {
+                // Another process of control may be behind the one that was asked before.
+                let newer = latest.filter(|l| l.timeline.id == timeline.id && l.timeline.revision > timeline.revision);
+                let timeline = newer.map_or(timeline, |latest| latest.timeline);
+                (State::Timeline(Latest { timeline, weight, came: now, confirmed: now, away: false }), FRESH)
+            }
+            (Ok(Pulled::NothingNew), Some(latest)) => {
+                (State::Timeline(Latest { confirmed: now, away: false, ..latest }), FRESH)
+            }
+            (Ok(Pulled::NothingNew | Pulled::Absent), _) => (State::Absent, AWAY),
+            (Err(why), Some(latest)) => {
+                if !latest.away {
+                    eprintln!("timeline {}: {why}", place.key);
+                }
+                (State::Timeline(Latest { away: true, ..latest }), AWAY)
+            }
+            (Err(why), None) => (State::Away(why), AWAY),
+        };
+        let weight = place.key.len() + if let State::Timeline(latest) = &state { latest.weight } else { 0 };
+        // Counted from when it was asked: an answer that takes long is not fresh for longer.
+        let until = if pause == FRESH { (asked + FRESH).max(now) } else { now + pause };
+        self.timelines.borrow_mut().put(&place.key, Known { state: state.clone(), until }, weight);
+        place.answer(state)
+    }
+
+    async fn pull_timeline(
+        &self,
+        settings: &Settings,
+        place: &Place<'_>,
+        after: Option<u64>,
+    ) -> Result<Pulled, String> {
+        let query = after.map(|revision| format!("?after={revision}&wait=0")).unwrap_or_default();
+        let url = format!("{}{LIVE_PATH}{}{query}", settings.control_url, encode_path(&place.key));
+        // The next request is the next attempt.
+        let mut incoming = self.attempt(settings, &url, &[], crate::origin::HEAD_TIMEOUT).await?;
+        match incoming.status {
+            200 => {}
+            204 => return Ok(Pulled::NothingNew),
+            404 => return Ok(Pulled::Absent),
+            status => return Err(format!("control answered {status}")),
+        }
+        let json = self.collect(&mut incoming.body, limits::MAX_TIMELINE_BYTES).await?;
+        let timeline = Timeline::from_json(&json).map_err(|e| e.to_string())?;
+        if timeline.channel_group != place.channel_group || timeline.channel != place.channel {
+            let (group, channel) = (&timeline.channel_group, &timeline.channel);
+            return Err(format!("control answered with that of channel {channel:?} in group {group:?}"));
+        }
+        // Its lists and texts take about as much memory as their JSON.
+        Ok(Pulled::Timeline(Arc::new(timeline), json.len()))
+    }
+}
+
+/// What control answered.
+enum Pulled {
+    /// A timeline, and about how many bytes of memory it holds.
+    Timeline(Arc<Timeline>, usize),
+    NothingNew,
+    Absent,
+}
+
+/// Which channel.
+struct Place<'a> {
+    channel_group: &'a str,
+    channel: &'a str,
+    key: String,
+}
+
+impl<'a> Place<'a> {
+    fn new(channel_group: &'a str, channel: &'a str) -> Self {
+        Self { channel_group, channel, key: format!("{channel_group}/{channel}") }
+    }
+
+    fn answer(&self, state: State) -> Result<Arc<Timeline>, Problem> {
+        let Self { channel_group, channel, .. } = self;
+        match state {
+            State::Timeline(latest) => Ok(latest.timeline),
+            State::Absent => {
+                let what = format!("channel {channel:?} of group {channel_group:?} has no media yet");
+                let lifetime = Lifetime::Seconds(1);
+                Err(Problem { lifetime, ..Error::not_found(what).into() })
+            }
+            State::Away(why) => {
+                let what =
+                    format!("the timeline of channel {channel:?} in group {channel_group:?} is not at this edge");
+                Err(Problem::unavailable(format!("{what}, and control did not give it: {why}")))
+            }
+        }
+    }
+}
