@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use crate::archive::Storage;
 use crate::db::Db;
 use crate::delivery::Limiter;
+use crate::ingest::Receiver;
 use crate::push::Client;
 use crate::secrets::Secrets;
 use crate::vault::Vault;
@@ -60,6 +61,10 @@ pub struct Parts {
     pub keys_url: String,
     /// How often clear keys may be asked for.
     pub key_limits: KeyLimits,
+    /// Base URL that encoders push to; no trailing slash.
+    pub ingest_url: String,
+    /// What live ingest has under way.
+    pub receiver: Receiver,
     /// What reaches edges.
     pub client: Client,
     /// Base URL that viewers use, when an operator says so; no trailing slash.
@@ -72,6 +77,8 @@ pub struct Parts {
     pub ingest_wake: Wake,
     /// Keys are wanted.
     pub keys_wake: Wake,
+    /// Something was pushed to a channel.
+    pub live_wake: Wake,
     /// Something waits to be pushed.
     pub push_wake: Wake,
 }

@@ -44,6 +44,8 @@ pub struct ApiError {
     field: Option<String>,
     /// For 416: the length of the object.
     length: Option<u64>,
+    /// For 401: how to show who one is.
+    challenge: &'static str,
     /// For 429: after how many seconds to come again.
     retry_after: Option<u64>,
 }
@@ -53,7 +55,16 @@ pub type ApiResult<T> = Result<T, ApiError>;
 
 impl ApiError {
     fn new(status: StatusCode, kind: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, kind, title, detail: detail.into(), field: None, length: None, retry_after: None }
+        Self {
+            status,
+            kind,
+            title,
+            detail: detail.into(),
+            field: None,
+            length: None,
+            challenge: "Bearer realm=\"edgepack\"",
+            retry_after: None,
+        }
     }
 
     /// 422: `field` (a JSON pointer, or a parameter's name) has a value that is not allowed.
@@ -82,6 +93,15 @@ impl ApiError {
     pub fn unauthorized() -> Self {
         let detail = "send the token as `Authorization: Bearer <token>`";
         Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "A valid bearer token is needed", detail)
+    }
+
+    /// 401: no or wrong credentials of an input of a channel; or there is no such channel, which is not told.
+    pub fn unauthorized_input() -> Self {
+        let detail =
+            "push with the user name and the password of this input (Basic authentication); the channel shows them";
+        let title = "Valid credentials are needed";
+        let error = Self::new(StatusCode::UNAUTHORIZED, "unauthorized", title, detail);
+        Self { challenge: "Basic realm=\"edgepack ingest\", charset=\"UTF-8\"", ..error }
     }
 
     /// 403: the token that came along gives no right to this. Nothing of the token is in `detail`.
@@ -130,6 +150,11 @@ impl ApiError {
     pub fn too_large(limit: usize) -> Self {
         let detail = format!("the request body may have at most {limit} bytes; send less at once");
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The request body is too large", detail)
+    }
+
+    /// An upload of an encoder that is refused with `status`; `retry_after` says when to come again, if that helps.
+    pub fn refused_upload(status: StatusCode, detail: impl Into<String>, retry_after: Option<u64>) -> Self {
+        Self { retry_after, ..Self::new(status, "refused-upload", "The upload was refused", detail) }
     }
 
     /// 415: a body that is not declared as JSON.
@@ -205,7 +230,7 @@ impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let mut response = self.status.into_response();
         if self.status == StatusCode::UNAUTHORIZED {
-            let challenge = HeaderValue::from_static("Bearer realm=\"edgepack\"");
+            let challenge = HeaderValue::from_static(self.challenge);
             response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
         }
         if let Some(length) = self.length

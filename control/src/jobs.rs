@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 
 use crate::context::Context;
 use crate::db::assets;
-use crate::ingest::{self, sweep_indexes};
+use crate::ingest::{self, sweep_channels, sweep_indexes};
 use crate::protect;
 use crate::push::Reconciler;
 
@@ -16,6 +16,8 @@ use crate::push::Reconciler;
 pub const INGEST_WORKERS: usize = 2;
 /// How long an index that no asset refers to is kept: far longer than any edge needs to hear of the change.
 pub const INDEX_GRACE: Duration = Duration::from_secs(24 * 3600);
+/// How long the objects of a channel stay after it was removed: edges serve what they know for a while.
+pub const CHANNEL_GRACE: Duration = Duration::from_secs(3600);
 /// How often unreferenced indexes are looked for.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(600);
 
@@ -30,6 +32,7 @@ pub async fn recover(context: &Context) -> Result<u64> {
     if count > 0 {
         tracing::info!(count, "interrupted ingests are run again");
     }
+    ingest::receive::recover(context).await?;
     Ok(count)
 }
 
@@ -49,6 +52,9 @@ async fn sweep(context: Context, mut stop: watch::Receiver<bool>) {
     loop {
         if let Err(error) = sweep_indexes(&context, INDEX_GRACE).await {
             tracing::error!(error = format!("{error:#}"), "old indexes could not be removed");
+        }
+        if let Err(error) = sweep_channels(&context, CHANNEL_GRACE).await {
+            tracing::error!(error = format!("{error:#}"), "what is left of channels could not be removed");
         }
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => return,

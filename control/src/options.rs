@@ -77,6 +77,9 @@ pub struct ServeOptions {
     /// address of --listen]
     #[arg(long, value_name = "URL")]
     pub keys_url: Option<String>,
+    /// Base URL that encoders push live channels to [default: http:// and the address of --listen]
+    #[arg(long, value_name = "URL")]
+    pub ingest_url: Option<String>,
     /// The edge component (edge.wasm) [default: found beside this program or in its build directory]
     #[arg(long, value_name = "PATH")]
     pub component: Option<PathBuf>,
@@ -126,6 +129,7 @@ impl ServeOptions {
             no_embedded_edge: true,
             public_url: None,
             keys_url: None,
+            ingest_url: None,
             component: None,
             player: None,
             admin_token: None,

@@ -15,6 +15,7 @@ use crate::clock;
 use crate::context::{Context, KeyLimits, Parts, Wake};
 use crate::db::{self, Db};
 use crate::embedded::{self, EmbeddedEdge};
+use crate::ingest::Receiver;
 use crate::jobs;
 use crate::locate;
 use crate::options::{MasterKeyText, ServeOptions};
@@ -61,6 +62,8 @@ pub async fn serve(options: ServeOptions) -> Result<Server> {
     };
     let keys_url = options.keys_url.as_deref().map(|url| api::fields::base_url("--keys-url", url)).transpose();
     let keys_url = keys_url.map_err(|error| anyhow::anyhow!("--keys-url: {}", error.problem("").detail))?;
+    let ingest_url = options.ingest_url.as_deref().map(|url| api::fields::base_url("--ingest-url", url)).transpose();
+    let ingest_url = ingest_url.map_err(|error| anyhow::anyhow!("--ingest-url: {}", error.problem("").detail))?;
     let master = options.master_key.as_ref().map(MasterKeyText::read).transpose()?;
     let db = Db::open(&options.data.join("control.db")).await?;
     let vault = Vault::open(&db, master.clone()).await?;
@@ -89,12 +92,15 @@ pub async fn serve(options: ServeOptions) -> Result<Server> {
         key_client: keys::speke::Client::new(keys::speke::Settings::default())?,
         keys_url: keys_url.unwrap_or_else(|| embedded::local_url(control)),
         key_limits: KeyLimits::default(),
+        ingest_url: ingest_url.unwrap_or_else(|| embedded::local_url(control)),
+        receiver: Receiver::default(),
         client: Client::new()?,
         public_url,
         embedded_edge,
         player,
         ingest_wake: Wake::default(),
         keys_wake: Wake::default(),
+        live_wake: Wake::default(),
         push_wake: Wake::default(),
     });
     jobs::recover(&context).await?;

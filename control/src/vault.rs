@@ -76,6 +76,13 @@ pub enum Purpose {
         /// The configuration.
         configuration: i64,
     },
+    /// The password of an input of a channel.
+    InputPassword {
+        /// The channel, by row.
+        channel: i64,
+        /// 1 or 2.
+        input: i64,
+    },
 }
 
 impl Purpose {
@@ -84,6 +91,7 @@ impl Purpose {
             Self::Check => "check",
             Self::Protection(_) => "protection",
             Self::AssetKeys { .. } => "asset keys",
+            Self::InputPassword { .. } => "input password",
         }
     }
 
@@ -92,6 +100,7 @@ impl Purpose {
             Self::Check => [0, 0],
             Self::Protection(id) => [id, 0],
             Self::AssetKeys { asset, configuration } => [asset, configuration],
+            Self::InputPassword { channel, input } => [channel, input],
         };
         ids.into_iter().flat_map(i64::to_be_bytes).collect()
     }

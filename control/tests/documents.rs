@@ -8,6 +8,7 @@ use axum::body::Body;
 use common::Control;
 use control::api;
 use control::context::{Context, KeyLimits, Parts, Wake};
+use control::ingest::Receiver;
 use http::{Method, Request, header};
 use serde_json::Value;
 
@@ -99,12 +100,15 @@ async fn the_player_page_is_served_and_nothing_beside_it() {
         key_client: old.key_client.clone(),
         keys_url: old.keys_url.clone(),
         key_limits: KeyLimits::default(),
+        ingest_url: old.ingest_url.clone(),
+        receiver: Receiver::default(),
         client: old.client.clone(),
         public_url: None,
         embedded_edge: None,
         player: Some(dist),
         ingest_wake: Wake::default(),
         keys_wake: Wake::default(),
+        live_wake: Wake::default(),
         push_wake: Wake::default(),
     });
     let control = Control { router: api::router(context.clone()), context, directory };

@@ -7,6 +7,7 @@ use packager::config;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::access::{self, AccessFields};
 use super::deleted::Deletion;
 use super::extract::{Body, Names, Query, present};
 use super::page::{Page, PageQuery};
@@ -90,7 +91,8 @@ pub enum StreamOrder {
 }
 
 impl StreamOrder {
-    fn as_str(self) -> &'static str {
+    /// As it is stored.
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Original => "ORIGINAL",
             Self::Ascending => "ASCENDING",
@@ -161,6 +163,12 @@ pub struct PackagingConfiguration {
     text_format: Option<TextFormat>,
     /// How its output is protected, without anything secret; `null` when it is in the clear.
     protection: Option<ProtectionView>,
+    /// How many authorization codes are valid; viewers need none when it is 0. The codes are not shown.
+    authorization_code_count: usize,
+    /// Addresses and CIDR blocks that may play; everybody when empty.
+    ip_allow: Vec<String>,
+    /// Addresses and CIDR blocks that may not, whatever `ip_allow` says.
+    ip_deny: Vec<String>,
     /// When it was made (RFC 3339).
     created_at: String,
 }
@@ -201,6 +209,18 @@ pub struct NewPackagingConfiguration {
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false)]
     protection: Option<Protection>,
+    /// Codes of which the header `Authorization` of viewers has to carry one; two during a change. They are not shown again.
+    #[serde(default)]
+    #[schema(max_items = 2, write_only)]
+    authorization_codes: Vec<String>,
+    /// Addresses and CIDR blocks that may play; everybody when empty.
+    #[serde(default)]
+    #[schema(max_items = 1024)]
+    ip_allow: Vec<String>,
+    /// Addresses and CIDR blocks that may not, whatever `ip_allow` says.
+    #[serde(default)]
+    #[schema(max_items = 1024)]
+    ip_deny: Vec<String>,
 }
 
 /// Renditions and I-frame playlists.
@@ -254,6 +274,18 @@ pub struct PackagingConfigurationPatch {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<Protection>)]
     protection: Option<Option<Protection>>,
+    /// All codes that are valid from now on, in place of those before.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(max_items = 2, nullable = false, write_only)]
+    authorization_codes: Option<Vec<String>>,
+    /// Addresses and CIDR blocks that may play, in place of those before.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(max_items = 1024, nullable = false)]
+    ip_allow: Option<Vec<String>>,
+    /// Addresses and CIDR blocks that may not, in place of those before.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(max_items = 1024, nullable = false)]
+    ip_deny: Option<Vec<String>>,
 }
 
 /// The fields that only one package type has, as a request gives them.
@@ -306,6 +338,7 @@ impl PackagingConfiguration {
             config::TextFormat::Webvtt => TextFormat::Webvtt,
         };
         let is_hls = package_type == PackageType::Hls;
+        let access = documents::access(&row.access)?;
         Ok(Self {
             name: row.name,
             packaging_group: row.packaging_group,
@@ -321,6 +354,9 @@ impl PackagingConfiguration {
             hls_version: is_hls.then_some(row.hls_version),
             text_format: (package_type == PackageType::Dash).then_some(text_format),
             protection: row.protection.as_deref().map(ProtectionView::from_json).transpose()?,
+            authorization_code_count: access.authorization_codes.len(),
+            ip_allow: access::shown(&access.ip_allow),
+            ip_deny: access::shown(&access.ip_deny),
             created_at: clock::rfc3339(row.created_at),
         })
     }
@@ -372,6 +408,7 @@ pub async fn create(
         audio_separation: false,
         hls_version: DEFAULT_HLS_VERSION,
         text_format: TextFormat::default().as_str().to_owned(),
+        access: "{}".to_owned(),
         protection: None,
         protection_sealed: None,
         protection_revision: 0,
@@ -383,6 +420,12 @@ pub async fn create(
         text_format: new.text_format,
     };
     particulars.write(&mut row)?;
+    let access = AccessFields {
+        authorization_codes: Some(new.authorization_codes),
+        ip_allow: Some(new.ip_allow),
+        ip_deny: Some(new.ip_deny),
+    };
+    access.write(&mut row.access)?;
     check(&row)?;
     check_free(&mut tx, &row.name).await?;
     if let Some(wanted) = &new.protection {
@@ -464,6 +507,12 @@ pub async fn patch(
         text_format: patch.text_format,
     };
     particulars.write(&mut row)?;
+    let access = AccessFields {
+        authorization_codes: patch.authorization_codes,
+        ip_allow: patch.ip_allow,
+        ip_deny: patch.ip_deny,
+    };
+    access.write(&mut row.access)?;
     check(&row)?;
     if row.name != before.name {
         check_free(&mut tx, &row.name).await?;

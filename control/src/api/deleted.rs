@@ -21,6 +21,12 @@ pub struct Deleted {
     pub assets: Vec<String>,
     /// Index objects, removed from their storage once no edge can still be reading them.
     pub index_objects: Vec<String>,
+    /// Names of channel groups.
+    pub channel_groups: Vec<String>,
+    /// Names of channels. What was pushed to them is removed from storage once nobody can still be playing it.
+    pub channels: Vec<String>,
+    /// Names of endpoints.
+    pub endpoints: Vec<String>,
     /// Names of edges.
     pub edges: Vec<String>,
 }

@@ -21,6 +21,9 @@ use crate::secrets::Token;
 /// Time in which a body has to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Fields that hold secrets.
+const SECRET: [&str; 2] = ["/protection", "/authorization_codes"];
+
 /// A JSON body.
 pub struct Body<T>(pub T);
 
@@ -108,7 +111,7 @@ fn misfit(mut pointer: String, message: &str) -> ApiError {
     let message = message.split(" at line ").next().unwrap_or(message);
     // Below it are secrets, which a message of serde would repeat.
     let message = match message.split_once(", expected ") {
-        Some((_, expected)) if pointer.starts_with("/protection") => format!("expected {expected}"),
+        Some((_, expected)) if SECRET.iter().any(|field| pointer.starts_with(field)) => format!("expected {expected}"),
         _ => message.to_owned(),
     };
     ApiError::invalid(pointer, message)

@@ -2,7 +2,7 @@
 
 use packager::{config, limits};
 
-use super::{MAX_BITRATE, MAX_CONTENT_ID_BYTES, MAX_LANGUAGE_BYTES, MAX_URL_BYTES};
+use super::{MAX_BITRATE, MAX_CONTENT_ID_BYTES, MAX_DESCRIPTION_BYTES, MAX_LANGUAGE_BYTES, MAX_URL_BYTES};
 use crate::error::{ApiError, ApiResult};
 
 /// Values of `urn:mpeg:dash:role:2011` (ISO/IEC 23009-1, 5.8.5.5).
@@ -101,6 +101,19 @@ pub fn segment_duration(field: &str, value: i64) -> ApiResult<()> {
         return Ok(());
     }
     Err(ApiError::invalid(field, format!("use {low} to {high} seconds")))
+}
+
+/// A number in a range.
+pub fn within(field: &str, value: i64, range: std::ops::RangeInclusive<i64>) -> ApiResult<()> {
+    if range.contains(&value) {
+        return Ok(());
+    }
+    Err(ApiError::invalid(field, format!("use {} to {}", range.start(), range.end())))
+}
+
+/// What people wrote about something.
+pub fn description(field: &str, value: Option<&str>) -> ApiResult<()> {
+    value.map_or(Ok(()), |value| text(field, value, MAX_DESCRIPTION_BYTES))
 }
 
 /// Which generation of playlists.

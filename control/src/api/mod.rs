@@ -1,15 +1,22 @@
 //! The HTTP interface: one file per resource. What is here extracts, calls and replies; queries are in [`crate::db`].
 
+mod access;
 mod asset_view;
 pub mod assets;
 mod batch;
+pub mod channel_groups;
+pub mod channel_inputs;
+pub mod channels;
 pub mod configurations;
 pub mod deleted;
 pub mod edges;
+mod endpoint_view;
+pub mod endpoints;
 pub mod extract;
 pub mod fields;
 pub mod groups;
 mod health;
+mod ingest;
 mod key_delivery;
 mod key_tokens;
 mod openapi;
@@ -43,6 +50,8 @@ pub const DEFAULT_PAGE_ITEMS: i64 = 100;
 pub const MAX_BITRATE: u64 = 1_000_000_000_000;
 /// The longest content id.
 pub const MAX_CONTENT_ID_BYTES: usize = 256;
+/// The longest description of a channel group.
+pub const MAX_DESCRIPTION_BYTES: usize = 1000;
 /// The longest base URL of an edge.
 pub const MAX_URL_BYTES: usize = 512;
 /// The longest URL of a licence server.
@@ -68,6 +77,7 @@ pub fn router(context: Context) -> Router {
         .route("/metrics", get(health::metrics))
         .route("/openapi.json", get(move || openapi::serve(document)))
         .merge(key_delivery::router())
+        .merge(ingest::router())
         .merge(player::router(context.player.as_deref()))
         .method_not_allowed_fallback(method_not_allowed);
     Router::new()

@@ -10,7 +10,9 @@ use utoipa::openapi::{Content, OpenApi, Ref, RefOr, Response};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{assets, batch, configurations, edges, groups, key_tokens};
+use super::{
+    assets, batch, channel_groups, channel_inputs, channels, configurations, edges, endpoints, groups, key_tokens,
+};
 use crate::context::Context;
 use crate::error::{PROBLEM_JSON, Problem};
 
@@ -19,7 +21,10 @@ const TOKEN: &str = "administrator";
 
 #[derive(utoipa::OpenApi)]
 #[openapi(
-    info(title = "edgepack control plane", description = "Administration of packaging, assets and edges"),
+    info(
+        title = "edgepack control plane",
+        description = "Administration of packaging, assets, live channels and edges"
+    ),
     components(schemas(Problem))
 )]
 struct Base;
@@ -45,6 +50,14 @@ fn parts() -> (Router<Context>, OpenApi) {
         .routes(routes!(batch::create))
         .routes(routes!(assets::get, assets::patch, assets::delete))
         .routes(routes!(key_tokens::create))
+        .routes(routes!(channel_groups::create, channel_groups::list))
+        .routes(routes!(channel_groups::get, channel_groups::patch, channel_groups::delete))
+        .routes(routes!(channels::create, channels::list))
+        .routes(routes!(channels::get, channels::patch, channels::delete))
+        .routes(routes!(channel_inputs::rotate_both))
+        .routes(routes!(channel_inputs::rotate_one))
+        .routes(routes!(endpoints::create, endpoints::list))
+        .routes(routes!(endpoints::get, endpoints::patch, endpoints::delete))
         .routes(routes!(edges::create, edges::list))
         .routes(routes!(edges::get, edges::patch, edges::delete))
         .split_for_parts();

@@ -4,4 +4,4 @@ mod origin_read;
 mod storage;
 
 pub use origin_read::{Conditions, OpenedObject, RangeRequest, Unopened};
-pub use storage::{ObjectInfo, Storage};
+pub use storage::{ObjectInfo, Storage, is_full};

@@ -5,17 +5,27 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use futures::{Stream, StreamExt as _, TryStreamExt as _};
 use object_store::aws::AmazonS3Builder;
 use object_store::local::LocalFileSystem;
 use object_store::prefix::PrefixStore;
-use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt as _, PutPayload};
+use object_store::{GetOptions, GetRange, MultipartUpload, ObjectStore, ObjectStoreExt as _, PutPayload};
+
+/// What is gathered of a body before it is written to a directory.
+const DIRECTORY_PART_BYTES: usize = 256 << 10;
+/// The smallest part of an object that S3 takes, but for the last one.
+const BUCKET_PART_BYTES: usize = 5 << 20;
 
 /// A place for objects, addressed by paths that pass [`packager::config::is_storage_path`].
 #[derive(Clone)]
 pub struct Storage {
     store: Arc<dyn ObjectStore>,
     description: String,
+    /// What is gathered of a body before it is written.
+    part_bytes: usize,
+    /// The directory, if it is one.
+    directory: Option<PathBuf>,
 }
 
 /// What storage says about an object.
@@ -55,7 +65,12 @@ impl Storage {
         let store = LocalFileSystem::new_with_prefix(path)
             .with_context(|| format!("opening the directory {}", path.display()))?
             .with_fsync(true);
-        Ok(Self { store: Arc::new(store), description: path.display().to_string() })
+        Ok(Self {
+            store: Arc::new(store),
+            description: path.display().to_string(),
+            part_bytes: DIRECTORY_PART_BYTES,
+            directory: Some(path.to_owned()),
+        })
     }
 
     fn bucket(location: &str, rest: &str) -> Result<Self> {
@@ -74,7 +89,7 @@ impl Storage {
             let prefix = object_store::path::Path::parse(prefix).with_context(|| format!("prefix of {location}"))?;
             Arc::new(PrefixStore::new(store, prefix))
         };
-        Ok(Self { store, description: location.to_owned() })
+        Ok(Self { store, description: location.to_owned(), part_bytes: BUCKET_PART_BYTES, directory: None })
     }
 
     /// Where it is, for logs.
@@ -152,6 +167,102 @@ impl Storage {
         self.store.put(&location(path)?, PutPayload::from_bytes(bytes)).await.map(drop)
     }
 
+    /// Writes an object from a body, of which only a part is in memory at a time; whole or not at all. Once this returns it
+    /// is durable. In a bucket, parts stay behind when the process ends meanwhile; a rule of the bucket should remove those.
+    ///
+    /// # Errors
+    /// What the body fails with, or the storage.
+    pub async fn write_stream<E: From<object_store::Error>>(
+        &self,
+        path: &str,
+        body: impl Stream<Item = Result<Bytes, E>>,
+    ) -> Result<ObjectInfo, E> {
+        let place = location(path)?;
+        let mut body = std::pin::pin!(body);
+        let mut upload: Option<Box<dyn MultipartUpload>> = None;
+        let (mut part, mut bytes) = (BytesMut::new(), 0_u64);
+        let written = loop {
+            match body.next().await {
+                Some(Ok(chunk)) => {
+                    bytes = bytes.saturating_add(chunk.len() as u64);
+                    part.extend_from_slice(&chunk);
+                }
+                Some(Err(error)) => break Err(error),
+                None => {
+                    let rest = part.split().freeze();
+                    let put = match &mut upload {
+                        Some(upload) => complete(upload.as_mut(), rest).await,
+                        // What fits into one part needs no more than one request.
+                        None => self.store.put(&place, rest.into()).await,
+                    };
+                    break put.map_err(E::from);
+                }
+            }
+            if part.len() >= self.part_bytes
+                && let Err(error) = self.write_part(&place, &mut upload, part.split().freeze()).await
+            {
+                break Err(error.into());
+            }
+        };
+        match written {
+            Ok(put) => Ok(ObjectInfo { bytes, etag: strong(put.e_tag) }),
+            Err(error) => {
+                if let Some(mut upload) = upload
+                    && let Err(error) = upload.abort().await
+                {
+                    tracing::warn!(path, %error, "an unfinished object could not be removed");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn write_part(
+        &self,
+        place: &object_store::path::Path,
+        upload: &mut Option<Box<dyn MultipartUpload>>,
+        part: Bytes,
+    ) -> object_store::Result<()> {
+        let upload = match upload {
+            Some(upload) => upload,
+            None => upload.insert(self.store.put_multipart(place).await?),
+        };
+        upload.put_part(part.into()).await
+    }
+
+    /// Removes what a write of `path` left behind that the end of the process cut off, and the object if it is there.
+    ///
+    /// # Errors
+    /// As the storage says.
+    pub async fn remove_unfinished(&self, path: &str) -> object_store::Result<()> {
+        if let Some(directory) = &self.directory {
+            // A file is written under its name and `#` with a number, and then renamed.
+            let file = directory.join(path);
+            let (folder, name) = (file.parent(), file.file_name().and_then(|name| name.to_str()));
+            if let (Some(folder), Some(name)) = (folder, name)
+                && let Ok(mut entries) = tokio::fs::read_dir(folder).await
+            {
+                let staged = format!("{name}#");
+                while let Ok(Some(entry)) = entries.next_entry().await {
+                    if entry.file_name().to_str().is_some_and(|name| name.starts_with(&staged)) {
+                        let _ = tokio::fs::remove_file(entry.path()).await;
+                    }
+                }
+            }
+        }
+        self.remove(path).await
+    }
+
+    /// Removes all objects below a folder. Answers how many there were.
+    ///
+    /// # Errors
+    /// As the storage says; what is left is there for the next call.
+    pub async fn remove_below(&self, folder: &str) -> object_store::Result<usize> {
+        let prefix = location(folder)?;
+        let found = self.store.list(Some(&prefix)).map_ok(|meta| meta.location).boxed();
+        self.store.delete_stream(found).try_fold(0, |count, _| async move { Ok(count + 1) }).await
+    }
+
     /// Removes an object; it is no error when it is not there.
     ///
     /// # Errors
@@ -173,6 +284,25 @@ impl Storage {
             other => other.map(drop),
         }
     }
+}
+
+async fn complete(upload: &mut dyn MultipartUpload, rest: Bytes) -> object_store::Result<object_store::PutResult> {
+    if !rest.is_empty() {
+        upload.put_part(rest.into()).await?;
+    }
+    upload.complete().await
+}
+
+/// Whether a write failed because there is no room.
+pub fn is_full(error: &object_store::Error) -> bool {
+    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = source {
+        if let Some(error) = error.downcast_ref::<std::io::Error>() {
+            return matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded);
+        }
+        source = error.source();
+    }
+    false
 }
 
 fn location(path: &str) -> object_store::Result<object_store::path::Path> {

@@ -33,6 +33,8 @@ pub struct Configuration {
     pub hls_version: i64,
     /// Of DASH: `WVTT` or `WEBVTT`.
     pub text_format: String,
+    /// JSON of [`packager::config::Access`]: who may play.
+    pub access: String,
     /// JSON of [`crate::protect::ProtectionView`], when it protects.
     pub protection: Option<String>,
     /// JSON of [`crate::protect::Protection`], sealed.
@@ -47,8 +49,8 @@ pub struct Configuration {
 pub async fn insert(db: &mut SqliteConnection, new: &Configuration) -> sqlx::Result<i64> {
     sqlx::query_scalar(
         "INSERT INTO configurations (group_id, name, package_type, segment_duration_seconds, manifest_name, stream_order,
-         min_video_bitrate, max_video_bitrate, audio_separation, hls_version, text_format, created_at)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+         min_video_bitrate, max_video_bitrate, audio_separation, hls_version, text_format, access, created_at)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
     )
     .bind(new.group_id)
     .bind(&new.name)
@@ -61,6 +63,7 @@ pub async fn insert(db: &mut SqliteConnection, new: &Configuration) -> sqlx::Res
     .bind(new.audio_separation)
     .bind(new.hls_version)
     .bind(&new.text_format)
+    .bind(&new.access)
     .bind(new.created_at)
     .fetch_one(db)
     .await
@@ -149,7 +152,7 @@ pub async fn update(db: &mut SqliteConnection, changed: &Configuration) -> sqlx:
     sqlx::query(
         "UPDATE configurations SET name = ?, package_type = ?, segment_duration_seconds = ?, manifest_name = ?,
          stream_order = ?, min_video_bitrate = ?, max_video_bitrate = ?, audio_separation = ?, hls_version = ?,
-         text_format = ? WHERE id = ?",
+         text_format = ?, access = ? WHERE id = ?",
     )
     .bind(&changed.name)
     .bind(&changed.package_type)
@@ -161,6 +164,7 @@ pub async fn update(db: &mut SqliteConnection, changed: &Configuration) -> sqlx:
     .bind(changed.audio_separation)
     .bind(changed.hls_version)
     .bind(&changed.text_format)
+    .bind(&changed.access)
     .bind(changed.id)
     .execute(db)
     .await

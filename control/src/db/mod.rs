@@ -2,23 +2,31 @@
 
 pub mod asset_keys;
 pub mod assets;
+pub mod channel_groups;
+pub mod channel_inputs;
+pub mod channels;
 pub mod configurations;
 pub mod documents;
 pub mod edges;
+pub mod endpoints;
 pub mod folders;
 pub mod groups;
 pub mod indexes;
 pub mod source_warnings;
 pub mod sources;
+pub mod uploads;
 pub mod vault;
 
+use std::ops::{Deref, DerefMut};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Sqlite, SqlitePool, Transaction};
+use sqlx::{Sqlite, SqliteConnection, SqlitePool, Transaction};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Connections kept; SQLite has one writer and any number of readers.
 const CONNECTIONS: u32 = 8;
@@ -29,6 +37,39 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(15);
 #[derive(Clone)]
 pub struct Db {
     pool: SqlitePool,
+    /// Writers take turns here: SQLite itself lets them try again and again, each with a connection that readers lack, and
+    /// whoever is lucky comes first.
+    turns: Arc<Semaphore>,
+}
+
+/// A transaction that may write. What is not committed when it is dropped did not happen.
+pub struct Write {
+    tx: Transaction<'static, Sqlite>,
+    _turn: OwnedSemaphorePermit,
+}
+
+impl Write {
+    /// Makes it durable.
+    ///
+    /// # Errors
+    /// As SQLite says.
+    pub async fn commit(self) -> sqlx::Result<()> {
+        self.tx.commit().await
+    }
+}
+
+impl Deref for Write {
+    type Target = SqliteConnection;
+
+    fn deref(&self) -> &SqliteConnection {
+        &self.tx
+    }
+}
+
+impl DerefMut for Write {
+    fn deref_mut(&mut self) -> &mut SqliteConnection {
+        &mut self.tx
+    }
 }
 
 impl Db {
@@ -51,7 +92,7 @@ impl Db {
             .await
             .with_context(|| format!("opening the database {}", file.display()))?;
         sqlx::migrate!("./migrations").run(&pool).await.context("bringing the database up to date")?;
-        Ok(Self { pool })
+        Ok(Self { pool, turns: Arc::new(Semaphore::new(1)) })
     }
 
     /// A connection for reading.
@@ -74,8 +115,9 @@ impl Db {
     ///
     /// # Errors
     /// As SQLite says.
-    pub async fn write(&self) -> sqlx::Result<Transaction<'static, Sqlite>> {
-        self.pool.begin_with("BEGIN IMMEDIATE").await
+    pub async fn write(&self) -> sqlx::Result<Write> {
+        let turn = self.turns.clone().acquire_owned().await.map_err(|_| sqlx::Error::PoolClosed)?;
+        Ok(Write { tx: self.pool.begin_with("BEGIN IMMEDIATE").await?, _turn: turn })
     }
 
     /// Whether the database answers.

@@ -1,8 +1,13 @@
-//! From stored media to playable assets.
+//! From stored media to playable assets, and what encoders push.
 
 pub mod assets;
 mod playlist;
+mod pushed_playlist;
+mod pushed_segment;
 mod reading;
+pub mod receive;
+mod receiver;
 mod sweep;
 
-pub use sweep::sweep_indexes;
+pub use receiver::Receiver;
+pub use sweep::{sweep_channels, sweep_indexes};

@@ -12,6 +12,6 @@ pub mod static_keys;
 pub mod view;
 
 pub use key_set::KeySet;
-pub use settings::Protection;
+pub use settings::{Protection, SecretText};
 pub use source::protection as settings_of;
 pub use view::ProtectionView;

@@ -1,15 +1,30 @@
 //! Rows of the database as documents. Called in the transaction that changes the rows, so that what edges should have
 //! never differs from what is stored.
 
-use packager::config::{Access, 
-    Asset, Body, HlsVersion, IndexObject, PackageType, PackagingConfiguration, SourceObject, StreamOrder,
-    StreamSelection, TextFormat, asset_key, configuration_key,
+use packager::config::{
+    Access, Asset, Body, Endpoint, HlsVersion, IndexObject, LiveManifest, PackageType, PackagingConfiguration,
+    SourceObject, StreamOrder, StreamSelection, TextFormat, asset_key, configuration_key, endpoint_key,
 };
 use sqlx::SqliteConnection;
 
 use crate::db::assets::Status;
+use crate::db::endpoints::{self, EndpointProtocol};
 use crate::db::{self, assets, configurations, indexes, sources};
 use crate::protect::ProtectionView;
+
+/// Target duration of a segment of an endpoint, unless it says another.
+pub const DEFAULT_SEGMENT_SECONDS: u32 = 6;
+/// Segments of a playlist of an endpoint, and those in the window of its MPD, unless it says other numbers: enough for
+/// players that begin three segments behind the live edge, and for one that stopped for a while.
+const DEFAULT_SEGMENTS: u32 = 10;
+/// `MPD@minBufferTime` in segments, unless an endpoint says other seconds.
+const MIN_BUFFER_SEGMENTS: u32 = 2;
+/// `MPD@minimumUpdatePeriod` in segments, unless an endpoint says other seconds.
+const MIN_UPDATE_SEGMENTS: u32 = 2;
+/// `MPD@suggestedPresentationDelay` in segments, unless an endpoint says other seconds.
+const PRESENTATION_DELAY_SEGMENTS: u32 = 3;
+/// Seconds of a day.
+const DAY_SECONDS: u32 = 86_400;
 
 /// A stored package type. What the database cannot hold counts as an error of decoding.
 pub fn package_type(text: &str) -> sqlx::Result<PackageType> {
@@ -46,6 +61,11 @@ pub fn text_format(text: &str) -> sqlx::Result<TextFormat> {
     }
 }
 
+/// Who may play, as it is stored; see [`package_type`].
+pub fn access(json: &str) -> sqlx::Result<Access> {
+    serde_json::from_str(json).map_err(|e| sqlx::Error::Decode(format!("access: {e}").into()))
+}
+
 /// Writes the document of a configuration.
 pub async fn put_configuration(db: &mut SqliteConnection, row: &configurations::Configuration) -> sqlx::Result<()> {
     let body = Body::Configuration(PackagingConfiguration {
@@ -63,7 +83,7 @@ pub async fn put_configuration(db: &mut SqliteConnection, row: &configurations::
         audio_separation: row.audio_separation,
         hls_version: hls_version(row.hls_version)?,
         text_format: text_format(&row.text_format)?,
-        access: Access::default(),
+        access: access(&row.access)?,
         protection: row.protection.as_deref().map(ProtectionView::from_json).transpose()?.map(|view| view.output()),
     });
     db::documents::put(db, configuration_key(&row.packaging_group, &row.name), body).await.map(drop)
@@ -72,6 +92,80 @@ pub async fn put_configuration(db: &mut SqliteConnection, row: &configurations::
 /// Writes that a configuration is gone.
 pub async fn retract_configuration(db: &mut SqliteConnection, row: &configurations::Configuration) -> sqlx::Result<()> {
     db::documents::put(db, configuration_key(&row.packaging_group, &row.name), Body::Deleted).await.map(drop)
+}
+
+/// What edges are told of an endpoint. What it does not say follows from its protocol and its segment duration.
+pub fn endpoint(row: &endpoints::Endpoint) -> sqlx::Result<Endpoint> {
+    let number = |value: i64| u32::try_from(value).map_err(|e| sqlx::Error::Decode(e.into()));
+    let seconds = number(row.segment_duration_seconds)?;
+    let or = |value: Option<i64>, default: u32| value.map_or(Ok(default), number);
+    let package_type = match row.protocol {
+        EndpointProtocol::Hls => PackageType::Hls,
+        EndpointProtocol::HlsCmaf => PackageType::Cmaf,
+        EndpointProtocol::Dash => PackageType::Dash,
+    };
+    let manifest = match row.protocol {
+        EndpointProtocol::Hls | EndpointProtocol::HlsCmaf => LiveManifest::Hls {
+            segments: or(row.segments, DEFAULT_SEGMENTS)?,
+            program_date_time_seconds: row.program_date_time_seconds.map(number).transpose()?,
+        },
+        EndpointProtocol::Dash => LiveManifest::Dash {
+            min_buffer_seconds: or(row.min_buffer_seconds, seconds.saturating_mul(MIN_BUFFER_SEGMENTS))?,
+            min_update_seconds: or(row.min_update_seconds, seconds.saturating_mul(MIN_UPDATE_SEGMENTS))?,
+            presentation_delay_seconds: or(
+                row.presentation_delay_seconds,
+                seconds.saturating_mul(PRESENTATION_DELAY_SEGMENTS),
+            )?,
+            window_seconds: or(row.window_seconds, seconds.saturating_mul(DEFAULT_SEGMENTS))?,
+        },
+    };
+    Ok(Endpoint {
+        name: row.name.clone(),
+        channel_group: row.channel_group.clone(),
+        channel: row.channel.clone(),
+        package_type,
+        manifest_name: row.manifest_name.clone(),
+        segment_duration_seconds: seconds,
+        audio_separation: row.audio_separation,
+        stream_selection: StreamSelection {
+            order: stream_order(&row.stream_order)?,
+            min_video_bitrate: row.min_video_bitrate.map(i64::unsigned_abs),
+            max_video_bitrate: row.max_video_bitrate.map(i64::unsigned_abs),
+        },
+        manifest,
+        time_shift_seconds: number(row.time_shift_days)?.saturating_mul(DAY_SECONDS),
+        access: access(&row.access)?,
+        protection: None,
+    })
+}
+
+/// Path of the manifest of an endpoint on every edge.
+pub fn playback_path(row: &endpoints::Endpoint) -> String {
+    let extension = match row.protocol {
+        EndpointProtocol::Hls | EndpointProtocol::HlsCmaf => "m3u8",
+        EndpointProtocol::Dash => "mpd",
+    };
+    format!("/v1/{}/{}/{}/{}.{extension}", row.channel_group, row.channel, row.name, row.manifest_name)
+}
+
+/// Writes the document of an endpoint.
+pub async fn put_endpoint(db: &mut SqliteConnection, row: &endpoints::Endpoint) -> sqlx::Result<()> {
+    let key = endpoint_key(&row.channel_group, &row.channel, &row.name);
+    db::documents::put(db, key, Body::Endpoint(endpoint(row)?)).await.map(drop)
+}
+
+/// Writes that an endpoint is gone.
+pub async fn retract_endpoint(db: &mut SqliteConnection, row: &endpoints::Endpoint) -> sqlx::Result<()> {
+    let key = endpoint_key(&row.channel_group, &row.channel, &row.name);
+    db::documents::put(db, key, Body::Deleted).await.map(drop)
+}
+
+/// Writes that all endpoints of a channel are gone, under the names that channel and group have now.
+pub async fn retract_channel(db: &mut SqliteConnection, channel_id: i64) -> sqlx::Result<()> {
+    for endpoint in endpoints::of_channel(db, channel_id).await? {
+        retract_endpoint(db, &endpoint).await?;
+    }
+    Ok(())
 }
 
 /// Writes the document of an asset if it is playable; there is none otherwise.

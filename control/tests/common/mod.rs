@@ -12,6 +12,7 @@ use control::context::{Context, KeyLimits, Parts, Wake};
 use control::db::assets::{Indexed, Status};
 use control::db::indexes::IndexObject;
 use control::db::{Db, assets, indexes, sources};
+use control::ingest::Receiver;
 use control::push::{Client, documents};
 use control::secrets::Secrets;
 use control::vault::{MasterKey, Vault};
@@ -25,6 +26,8 @@ use tower::Service as _;
 
 /// Base URL of key delivery.
 pub const KEYS_URL: &str = "https://keys.example.com";
+/// Base URL of live ingest.
+pub const INGEST_URL: &str = "https://ingest.example.com";
 /// The master key.
 pub const MASTER_KEY: &str = "4d61737465724d61737465724d61737465724d61737465724d61737465724d61";
 
@@ -98,6 +101,8 @@ impl Control {
             vault,
             key_client: key_client(),
             key_limits: KeyLimits::default(),
+            ingest_url: INGEST_URL.to_owned(),
+            receiver: Receiver::default(),
             keys_url: KEYS_URL.to_owned(),
             client: Client::new().unwrap(),
             public_url: None,
@@ -105,6 +110,7 @@ impl Control {
             player: None,
             ingest_wake: Wake::default(),
             keys_wake: Wake::default(),
+            live_wake: Wake::default(),
             push_wake: Wake::default(),
         });
         Self { router: api::router(context.clone()), context, directory }

@@ -18,9 +18,9 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use packager::config::{Access, 
-    Asset, AssetKeys, HlsVersion, IndexObject, Iv, KeyUse, PackageType, PackagingConfiguration, Protection, Scheme,
-    SealedKey, Signalling, SourceObject, StreamSelection, System, TextFormat, keys_key,
+use packager::config::{
+    Access, Asset, AssetKeys, HlsVersion, IndexObject, Iv, KeyUse, PackageType, PackagingConfiguration, Protection,
+    Scheme, SealedKey, Signalling, SourceObject, StreamSelection, System, TextFormat, keys_key,
 };
 use packager::ingest::hls::{Answer, HlsStep, PlaylistIndexer};
 use packager::ingest::{Description, IndexedAsset, Indexer, IngestStep, SourceFile};

@@ -178,6 +178,9 @@ pub const LIVE_SEGMENTS: RangeInclusive<u32> = 2..=100;
 /// The JSON form of a timeline: some thousand periods, and a part of all tracks.
 pub const MAX_TIMELINE_BYTES: usize = 4 << 20;
 
+/// Seconds of a pushed segment: twice what HLS encoders are set to at most.
+pub const MAX_POSITION_SECONDS: u32 = 60;
+
 /// Periods of a timeline: an encoder that starts anew every few minutes for days. Older ones are given up.
 pub const MAX_LIVE_PERIODS: usize = 2048;
 

@@ -76,6 +76,8 @@ pub struct Contents<'a> {
     pub subtitles: Vec<Subtitles>,
     /// Timed metadata, ascending, in ticks of [`metadata::TIMESCALE`].
     pub events: Vec<Event>,
+    /// Whether it is a position of a live timeline, whose blocks have to look like those of any other.
+    pub alone: bool,
 }
 
 /// Writes the index.
@@ -83,8 +85,35 @@ pub struct Contents<'a> {
 /// # Errors
 /// `Limit` when a track is scattered over too many places, or the index becomes too large.
 pub fn write(contents: Contents<'_>, warnings: &mut Vec<String>) -> Result<IndexedAsset> {
-    let Contents { files, plan, details, subtitles, events } = contents;
-    let mut head = Head { alone: false, cuts: plan.cuts.clone(), tracks: Vec::new() };
+    let (head, blocks) = compose(contents, warnings)?;
+    seal(&head, blocks)
+}
+
+/// The index of a head and its blocks.
+///
+/// # Errors
+/// `Limit` when it becomes too large.
+pub fn seal(head: &Head, mut blocks: Vec<u8>) -> Result<IndexedAsset> {
+    let mut index = head.write();
+    let head_bytes = index.len() as u64;
+    if head_bytes > limits::MAX_HEAD_BYTES || head_bytes + blocks.len() as u64 > limits::MAX_INDEX_BYTES {
+        return Err(Error::limit(format!("the index would have {} bytes", head_bytes + blocks.len() as u64)));
+    }
+    index.append(&mut blocks);
+    let media = head.tracks.iter().filter(|t| t.storage != Storage::Index);
+    let ends = media.map(|t| Instant { ticks: t.end as i64, timescale: t.timescale }.in_timescale(1000));
+    let duration_ms = ends.max().unwrap_or(0).unsigned_abs();
+    let tracks = head.tracks.iter().map(summarise).collect();
+    Ok(IndexedAsset { index, head_bytes, duration_ms, tracks, warnings: Vec::new() })
+}
+
+/// The head of the index, and its blocks.
+///
+/// # Errors
+/// As [`write`].
+pub fn compose(contents: Contents<'_>, warnings: &mut Vec<String>) -> Result<(Head, Vec<u8>)> {
+    let Contents { files, plan, details, subtitles, events, alone } = contents;
+    let mut head = Head { alone, cuts: plan.cuts.clone(), tracks: Vec::new() };
     let mut blocks = Vec::new();
     let mut texts = 0;
     for (track, mut details) in plan.tracks.iter().zip(details) {
@@ -105,11 +134,16 @@ pub fn write(contents: Contents<'_>, warnings: &mut Vec<String>) -> Result<Index
             ));
         }
         let mut written = describe(track, &details);
+        if alone {
+            uniform(&mut written, track);
+        }
         write_blocks(&mut written, track, &details, &mut blocks).map_err(|e| e.context(file))?;
         head.tracks.push(written);
     }
     mark_periods(&mut head);
-    check_durations(plan, warnings);
+    if !alone {
+        check_durations(plan, warnings);
+    }
     for (ordinal, track) in (texts..).zip(subtitles) {
         head.tracks.push(track.write(ordinal, plan, &mut blocks)?);
     }
@@ -120,17 +154,19 @@ pub fn write(contents: Contents<'_>, warnings: &mut Vec<String>) -> Result<Index
     if head.tracks.len() > limits::MAX_TRACKS {
         return Err(Error::limit(format!("{} tracks are more than {}", head.tracks.len(), limits::MAX_TRACKS)));
     }
-    let mut index = head.write();
-    let head_bytes = index.len() as u64;
-    if head_bytes > limits::MAX_HEAD_BYTES || head_bytes + blocks.len() as u64 > limits::MAX_INDEX_BYTES {
-        return Err(Error::limit(format!("the index would have {} bytes", head_bytes + blocks.len() as u64)));
+    Ok((head, blocks))
+}
+
+/// Makes what blocks look like depend on the codec alone, and rates on what is there, whenever it is presented.
+fn uniform(track: &mut Track, planned: &plan::Track) {
+    let bytes = planned.media.samples.iter().map(|s| u64::from(s.size)).sum();
+    track.average_bitrate = bit_rate(bytes, planned.media.duration, track.timescale);
+    track.unit = 1;
+    track.constant_duration = None;
+    track.composition = track.is_video();
+    if track.is_video() {
+        track.sync = SyncLayout::Listed;
     }
-    index.append(&mut blocks);
-    let media = head.tracks.iter().filter(|t| t.storage != Storage::Index);
-    let ends = media.map(|t| Instant { ticks: t.end as i64, timescale: t.timescale }.in_timescale(1000));
-    let duration_ms = ends.max().unwrap_or(0).unsigned_abs();
-    let tracks = head.tracks.iter().map(summarise).collect();
-    Ok(IndexedAsset { index, head_bytes, duration_ms, tracks, warnings: Vec::new() })
 }
 
 /// A period begins where the sample entry of any track changes.

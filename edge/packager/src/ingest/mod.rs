@@ -19,6 +19,7 @@ mod cutting;
 mod entries;
 pub mod hls;
 mod language;
+pub mod live;
 mod metadata;
 mod places;
 mod plan;
@@ -278,8 +279,14 @@ impl Indexer {
         });
         let mut subtitles = core::mem::take(&mut self.subtitles);
         subtitles.iter_mut().for_each(|s| s.fit(&plan, &mut warnings));
-        let contents =
-            Contents { files: &self.files, plan: &plan, details: details.collect(), subtitles, events: Vec::new() };
+        let contents = Contents {
+            files: &self.files,
+            plan: &plan,
+            details: details.collect(),
+            subtitles,
+            events: Vec::new(),
+            alone: false,
+        };
         let mut asset = assemble::write(contents, &mut warnings)?;
         asset.warnings = limit_warnings(warnings);
         Ok(asset)

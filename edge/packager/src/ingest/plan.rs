@@ -66,7 +66,7 @@ pub struct Plan {
 /// # Errors
 /// `Unsupported` when nothing is left to play or a track is encrypted, `BadSource` when the ladder cannot be cut.
 pub fn make(files: &[SourceFile], media: Vec<(usize, SourceTrack)>, warnings: &mut Vec<String>) -> Result<Plan> {
-    let mut tracks = present(files, media, warnings)?;
+    let mut tracks = present(files, media, None, warnings)?;
     let (seconds, times) = cutting::cut(&mut tracks, files, warnings)?;
     let cuts = seconds.into_iter().map(|second| head::Cut { second, ..head::Cut::default() });
     Plan { tracks, cuts: cuts.collect(), times }.finish(files)
@@ -76,13 +76,15 @@ pub fn make(files: &[SourceFile], media: Vec<(usize, SourceTrack)>, warnings: &m
 /// edit list, because pictures wait for those that are decoded before them. Two pictures at 25 a second, and a little.
 const LEAD: i64 = 100_000_000;
 
-/// The tracks that can be played, in their places on the timeline, not cut yet.
+/// The tracks that can be played, in their places on the timeline, not cut yet. `at` is when the first picture, or sound
+/// where there is none, is presented; `None` for a title, which begins with itself.
 ///
 /// # Errors
 /// `Unsupported` when nothing is left to play or a track is encrypted.
 pub fn present(
     files: &[SourceFile],
     media: Vec<(usize, SourceTrack)>,
+    at: Option<Instant>,
     warnings: &mut Vec<String>,
 ) -> Result<Vec<Track>> {
     let mut tracks = Vec::new();
@@ -116,11 +118,22 @@ pub fn present(
         return Err(Error::limit(format!("{} tracks are more than {}", tracks.len(), limits::MAX_TRACKS)));
     }
     check_delays(&mut tracks, files, warnings);
-    set_times(&mut tracks);
+    match at.and_then(|at| Some((at, tracks.iter().find(|t| t.is_video()).or(tracks.first())?.first_sample()))) {
+        Some((at, first)) => {
+            set_times(&mut tracks, |scale| first.in_timescale(scale).saturating_sub(at.in_timescale(scale)))
+        }
+        None => {
+            if let Some(origin) = title_origin(&tracks) {
+                set_times(&mut tracks, |scale| origin.in_timescale(scale));
+            }
+        }
+    }
     text_track::place(&mut tracks, files, warnings);
     name(&mut tracks);
-    if let Some(long) = tracks.iter().find(|t| t.end / u64::from(t.media.timescale) > limits::MAX_DURATION_SECONDS) {
-        let seconds = long.end / u64::from(long.media.timescale);
+    let from = at.map_or(0, |at| at.nanoseconds() / 1_000_000_000).unsigned_abs();
+    let lasts = |t: &Track| (t.end / u64::from(t.media.timescale)).saturating_sub(from);
+    if let Some(long) = tracks.iter().find(|t| lasts(t) > limits::MAX_DURATION_SECONDS) {
+        let seconds = lasts(long);
         return Err(Error::limit(format!(
             "{} lasts {seconds} s, more than {}",
             long.title(files),
@@ -296,6 +309,18 @@ impl Track {
         Instant { ticks: composition.saturating_add(shift), timescale: self.media.timescale }
     }
 
+    /// Lets the track go on at `expected`, a decoding time in ticks, if that is where it begins but for rounding: sound counts its
+    /// samples until it is half a frame off, pictures may be a tenth of a millisecond off.
+    pub fn go_on(&mut self, expected: u64) {
+        const PICTURES: u32 = 10_000;
+        let frame = self.media.samples.first().map_or(0, |s| s.duration);
+        let most = if self.is_video() { self.media.timescale / PICTURES } else { frame / 2 };
+        if self.edit_media_time == 0 && self.decode_time.abs_diff(expected) <= u64::from(most) {
+            self.end = self.end.saturating_add(expected).saturating_sub(self.decode_time);
+            self.decode_time = expected;
+        }
+    }
+
     /// The time, as the edit list presents it, that is presentation time 0 of the asset.
     pub fn origin(&self) -> Instant {
         let first = self.timed().next().map_or(0, |(time, s)| time.saturating_add(i64::from(s.composition_offset)));
@@ -311,6 +336,11 @@ impl Track {
             time = time.saturating_add(i64::from(sample.duration));
             (own, sample)
         })
+    }
+
+    /// When the first sample is presented.
+    fn first_sample(&self) -> Instant {
+        self.presented(self.timed().next().map_or(0, |(time, s)| time.saturating_add(i64::from(s.composition_offset))))
     }
 
     /// When the first picture or sound is presented.
@@ -347,18 +377,22 @@ fn check_delays(tracks: &mut [Track], files: &[SourceFile], warnings: &mut Vec<S
     }
 }
 
-/// Puts the asset's presentation time 0 where the first track of sound or picture starts, or where the pictures start when
-/// sound begins less than [`LEAD`] before them, and those tracks in their places after it. Some players find nothing at time 0
-/// that a picture does not begin at, and others take the first segment for as long as its pictures, which leaves a hole.
-fn set_times(tracks: &mut [Track]) {
+/// The time that is the asset's presentation time 0: when the first track of sound or picture starts, or the pictures when
+/// sound begins less than [`LEAD`] before them. Some players find nothing at time 0 that a picture does not begin at, and others
+/// take the first segment for as long as its pictures, which leaves a hole.
+fn title_origin(tracks: &[Track]) -> Option<Instant> {
     let first =
         |of: &dyn Fn(&&Track) -> bool| tracks.iter().filter(of).map(Track::first_presented).min_by(|a, b| a.order(*b));
-    let Some(earliest) = first(&|t| !t.is_text()) else { return };
+    let earliest = first(&|t| !t.is_text())?;
     let pictures = first(&|t| t.is_video());
     let near = pictures.filter(|p| p.nanoseconds().saturating_sub(earliest.nanoseconds()) < LEAD);
-    let origin = near.unwrap_or(earliest);
+    Some(near.unwrap_or(earliest))
+}
+
+/// Puts the tracks of sound and picture in their places, given presentation time 0 in ticks of any timescale.
+fn set_times(tracks: &mut [Track], origin: impl Fn(u32) -> i64) {
     for track in tracks.iter_mut().filter(|t| !t.is_text()) {
-        let shift = -origin.in_timescale(track.media.timescale);
+        let shift = -origin(track.media.timescale);
         let at = |track: &Track, composition: i64| track.presented(composition).ticks.saturating_add(shift);
         if !track.is_video() {
             // Frames that end before the presentation starts only prime the decoder; a few are enough for that.

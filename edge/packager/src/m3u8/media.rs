@@ -9,13 +9,17 @@ use super::{tag, uri};
 use crate::error::{Error, Result};
 use crate::limits;
 
-/// A media playlist that is finished.
+/// A media playlist.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Media {
     /// Storage path of the playlist.
     pub path: String,
     /// EXT-X-TARGETDURATION in seconds; 0 when there is none.
     pub target_duration: u64,
+    /// EXT-X-ENDLIST: no segment will be added.
+    pub ended: bool,
+    /// EXT-X-PLAYLIST-TYPE:VOD.
+    pub vod: bool,
     /// In order.
     pub segments: Vec<Segment>,
     /// The initialization sections that segments use.
@@ -67,17 +71,31 @@ struct Pending<'a> {
 }
 
 impl Media {
-    /// Reads the playlist at `path`.
+    /// Reads the finished playlist at `path`.
     ///
     /// # Errors
-    /// `BadSource`, `Unsupported` or `Limit`, with path and line: for a multivariant playlist, a live one, encryption,
-    /// URIs that lead out of the storage, no segments, anything that cannot be read.
+    /// As [`Self::read_live`], and `Unsupported` for a live one.
     pub fn read(path: &str, bytes: &[u8]) -> Result<Self> {
+        let playlist = Self::read_live(path, bytes)?;
+        if !playlist.ended {
+            // Whatever its type says: a playlist of type VOD without it was cut off when it was written or copied.
+            return Err(Error::unsupported(format!(
+                "{path}: a live playlist, or one that was cut off, as it has no EXT-X-ENDLIST; an asset needs a finished one"
+            )));
+        }
+        Ok(playlist)
+    }
+
+    /// Reads the playlist at `path`, finished or not.
+    ///
+    /// # Errors
+    /// `BadSource`, `Unsupported` or `Limit`, with path and line: for a multivariant playlist, encryption, URIs that lead out
+    /// of the storage, no segments, anything that cannot be read.
+    pub fn read_live(path: &str, bytes: &[u8]) -> Result<Self> {
         let lines = line::lines(path, bytes)?;
         let mut playlist = Self { path: path.to_owned(), ..Self::default() };
         let mut pending = Pending::default();
         let mut map: Option<usize> = None;
-        let mut ended = false;
         for line in &lines {
             let Some((name, value)) = line.tag() else {
                 playlist.segment(line, core::mem::take(&mut pending), map)?;
@@ -92,7 +110,8 @@ impl Media {
                 "EXT-X-KEY" => refuse_key(line, value)?,
                 "EXT-X-MAP" => map = Some(playlist.map(line, value)?),
                 "EXT-X-TARGETDURATION" => playlist.target_duration = value.parse().unwrap_or(0),
-                "EXT-X-ENDLIST" => ended = true,
+                "EXT-X-ENDLIST" => playlist.ended = true,
+                "EXT-X-PLAYLIST-TYPE" => playlist.vod = value == "VOD",
                 "EXT-X-I-FRAMES-ONLY" => {
                     return Err(line.unsupported("a playlist of I-frames cannot stand for a rendition"));
                 }
@@ -107,12 +126,6 @@ impl Media {
         }
         if playlist.segments.is_empty() {
             return Err(Error::bad_source(format!("{path}: the playlist has no segments")));
-        }
-        if !ended {
-            // Whatever its type says: a playlist of type VOD without it was cut off when it was written or copied.
-            return Err(Error::unsupported(format!(
-                "{path}: a live playlist, or one that was cut off, as it has no EXT-X-ENDLIST; an asset needs a finished one"
-            )));
         }
         Ok(playlist)
     }

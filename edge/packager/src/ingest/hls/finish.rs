@@ -13,15 +13,16 @@ use super::stream::{SegmentStart, Stream};
 use super::tags;
 use crate::config::SourceObject;
 use crate::error::{Error, Result};
+use crate::index::Head;
 use crate::index::block::Object;
 use crate::index::head::{self, Storage};
 use crate::ingest::assemble::{self, Contents, Details};
-use crate::ingest::cutting;
 use crate::ingest::plan::{self, Plan, Track};
 use crate::ingest::scan::Scanned;
 use crate::ingest::subtitles::Subtitles;
 use crate::ingest::texts::{Text, TextReader};
 use crate::ingest::{Description, IndexedAsset, SourceFile, limit_warnings};
+use crate::ingest::{cutting, metadata};
 use crate::limits;
 use crate::m3u8::Multivariant;
 use crate::media::time::Instant;
@@ -49,15 +50,67 @@ struct Rest {
     passed_on: Option<PassedOn>,
 }
 
+/// Where a position of a live timeline has its place.
+pub struct Placing<'a> {
+    /// When its first picture, or sound where there is none, is presented.
+    pub at: Instant,
+    /// The decoding time at which a track goes on, in ticks of this timescale, given the rendition, its kind, and its place
+    /// among the tracks of that kind in the rendition.
+    pub expected: &'a dyn Fn(Owner, u32) -> Option<u64>,
+    /// What the paths of all objects begin with.
+    pub prefix: &'a str,
+}
+
+/// Where a track comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// Position among the media playlists.
+    pub rendition: usize,
+    /// Which kind.
+    pub kind: TrackKind,
+    /// Place among those of its kind in the rendition.
+    pub place: usize,
+}
+
+/// A head and its blocks, and for each track of a rendition, in the order of the head, where it comes from.
+pub struct Composed {
+    /// The head.
+    pub head: Head,
+    /// Its blocks.
+    pub blocks: Vec<u8>,
+    /// Tracks that the index itself holds come after these.
+    pub owners: Vec<Owner>,
+    /// What looks wrong, for people.
+    pub warnings: Vec<String>,
+    /// Where tracks end, in decoding time, in the order of `owners`.
+    pub ends: Vec<u64>,
+}
+
 /// Makes the index.
 ///
 /// # Errors
 /// `BadSource`, `Unsupported` or `Limit`: nothing can be played, or the renditions cannot be cut together.
 pub fn finish(multivariant: &Multivariant, wanted: &[Wanted], mut renditions: Vec<Rendition>) -> Result<IndexedAsset> {
-    let mut warnings = select::warnings(multivariant);
     for rendition in &mut renditions {
         rendition.finish()?;
     }
+    let Composed { head, blocks, warnings, .. } = compose(multivariant, wanted, renditions, None)?;
+    let mut asset = assemble::seal(&head, blocks)?;
+    asset.warnings = limit_warnings(warnings);
+    Ok(asset)
+}
+
+/// Makes a head and blocks of renditions that are finished.
+///
+/// # Errors
+/// As [`finish`].
+pub fn compose(
+    multivariant: &Multivariant,
+    wanted: &[Wanted],
+    mut renditions: Vec<Rendition>,
+    placing: Option<&Placing<'_>>,
+) -> Result<Composed> {
+    let mut warnings = select::warnings(multivariant);
     let timeline = {
         let streams: Vec<&Stream> = renditions.iter().flat_map(|r| r.content.streams()).collect();
         Timeline::new(&streams)
@@ -98,7 +151,16 @@ pub fn finish(multivariant: &Multivariant, wanted: &[Wanted], mut renditions: Ve
         .iter()
         .map(|r| SourceFile { path: r.media.path.clone(), bytes: 0, description: Description::default() })
         .collect();
-    let tracks = plan::present(&files, media, &mut warnings).map_err(|error| explain(error, &warnings))?;
+    let at = placing.map(|p| p.at);
+    let mut tracks = plan::present(&files, media, at, &mut warnings).map_err(|error| explain(error, &warnings))?;
+    let owners = owners(&tracks);
+    if let Some(placing) = placing {
+        for (track, owner) in tracks.iter_mut().zip(&owners) {
+            if let Some(expected) = (placing.expected)(*owner, track.media.timescale) {
+                track.go_on(expected);
+            }
+        }
+    }
     let mut rests: Vec<Rest> = tracks
         .iter()
         .map(|track| {
@@ -118,9 +180,19 @@ pub fn finish(multivariant: &Multivariant, wanted: &[Wanted], mut renditions: Ve
     warnings.extend(subtitles.iter().flat_map(|s| s.document.warnings.iter().map(|w| format!("{}: {w}", s.path))));
     // Every rendition carries the same tags.
     let tags = renditions.iter_mut().map(|r| r.content.take_tags()).find(|t| !t.is_empty()).unwrap_or_default();
-    let events = tags::events(tags, &timeline, origin);
-    let mut plan = cut(tracks, &files, &rests, &mut warnings)?;
-    pass_on(&mut plan, &mut rests, !events.is_empty());
+    let mut events = tags::events(tags, &timeline, origin);
+    if placing.is_some() {
+        // Those before it are not known, but its time is one of its own.
+        let first = events.first().map_or(0, |e| e.time / u64::from(metadata::TIMESCALE / 1000));
+        events.iter_mut().zip(first..).for_each(|(event, id)| event.id = id as u32);
+    }
+    let mut plan = cut(tracks, &files, &rests, placing.is_some(), &mut warnings)?;
+    if let Some(first) = plan.cuts.first_mut().filter(|_| placing.is_some()) {
+        let second = plan.times.first().map_or(0, |t| t.nanoseconds() / 1_000_000_000);
+        first.second = u32::try_from(second).unwrap_or(0);
+    } else {
+        pass_on(&mut plan, &mut rests, !events.is_empty());
+    }
     let plan = plan.finish(&files)?;
     let spaces: Vec<Held> = renditions.iter().map(|r| Held::new(&r.space)).collect();
     let offers = offers::offers(multivariant, wanted, &plan);
@@ -131,7 +203,10 @@ pub fn finish(multivariant: &Multivariant, wanted: &[Wanted], mut renditions: Ve
     let offers = offers.into_iter().zip(texts);
     let details = plan.tracks.iter().zip(&mut rests).zip(offers).map(|((track, rest), (offer, text))| {
         let held = spaces.get(rest.rendition);
-        let prefix = held.map_or_else(String::new, |h| h.prefix.clone());
+        let prefix = match placing {
+            Some(placing) => placing.prefix.to_owned(),
+            None => held.map_or_else(String::new, |h| h.prefix.clone()),
+        };
         let scanned = core::mem::take(&mut rest.scanned);
         let mut captions = offer.captions;
         captions.retain(|c| offers::is_found(&c.channel, &scanned.cea608, &scanned.cea708));
@@ -155,10 +230,21 @@ pub fn finish(multivariant: &Multivariant, wanted: &[Wanted], mut renditions: Ve
             passed_on: rest.passed_on.take(),
         }
     });
-    let contents = Contents { files: &files, plan: &plan, details: details.collect(), subtitles, events };
-    let mut asset = assemble::write(contents, &mut warnings)?;
-    asset.warnings = limit_warnings(warnings);
-    Ok(asset)
+    let details = details.collect();
+    let ends = plan.tracks.iter().map(|t| t.decode_time.saturating_add(t.media.duration)).collect();
+    let contents = Contents { files: &files, plan: &plan, details, subtitles, events, alone: placing.is_some() };
+    let (head, blocks) = assemble::compose(contents, &mut warnings)?;
+    Ok(Composed { head, blocks, owners, warnings, ends })
+}
+
+fn owners(tracks: &[Track]) -> Vec<Owner> {
+    let mut owners: Vec<Owner> = Vec::with_capacity(tracks.len());
+    for track in tracks {
+        let (rendition, kind) = (track.source, track.name.kind);
+        let place = owners.iter().filter(|o| (o.rendition, o.kind) == (rendition, kind)).count();
+        owners.push(Owner { rendition, kind, place });
+    }
+    owners
 }
 
 /// Adds to an error what was left out before it, which may be all that there was.
@@ -226,7 +312,13 @@ fn common_bytes(a: &str, b: &str) -> usize {
 }
 
 /// Cuts all tracks.
-fn cut(mut tracks: Vec<Track>, files: &[SourceFile], rests: &[Rest], warnings: &mut Vec<String>) -> Result<Plan> {
+fn cut(
+    mut tracks: Vec<Track>,
+    files: &[SourceFile],
+    rests: &[Rest],
+    live: bool,
+    warnings: &mut Vec<String>,
+) -> Result<Plan> {
     let mut ladders = Vec::new();
     for (track, rest) in tracks.iter_mut().zip(rests).filter(|(t, _)| t.is_video()) {
         let rendition = track.rendition(files);
@@ -247,7 +339,8 @@ fn cut(mut tracks: Vec<Track>, files: &[SourceFile], rests: &[Rest], warnings: &
     }
     let mut cuts: Vec<head::Cut> = common.iter().map(|c| c.cut).collect();
     let mut times: Vec<Instant> = common.iter().map(|c| Instant { ticks: c.time, timescale: 1_000_000_000 }).collect();
-    if !ladders.is_empty() {
+    // What a position has of sound after its pictures is presented with those of the next one.
+    if !ladders.is_empty() && !live {
         let seconds: Vec<u32> = cuts.iter().map(|c| c.second).collect();
         for second in cutting::seconds_after_video(&tracks, &seconds) {
             cuts.push(head::Cut { second, ..head::Cut::default() });

@@ -2,16 +2,16 @@
 //! [`super::Indexer`], which reads all renditions side by side so that the latency of a storage hides.
 
 mod cmaf;
-mod content;
+pub(super) mod content;
 mod cuts;
-mod finish;
+pub(super) mod finish;
 mod join;
 pub mod layout;
 mod offers;
 pub mod pass_on;
-mod rendition;
-mod select;
-mod stream;
+pub(super) mod rendition;
+pub(super) mod select;
+pub(super) mod stream;
 mod tags;
 mod text;
 mod ts;

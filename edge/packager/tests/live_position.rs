@@ -1,0 +1,148 @@
+//! Positions of a live timeline: what is pushed segment by segment is what an ingest of the whole finds.
+
+#![allow(clippy::disallowed_methods, reason = "a test may read files")]
+
+mod positions;
+
+use packager::index::block::Block;
+use packager::index::head::{Head, Media, SyncLayout};
+use packager::ingest::live::{Layout, Position, position};
+use packager::media::time::Instant;
+use positions::Pushed;
+
+const AT: Instant = Instant { ticks: 3_600, timescale: 1 };
+
+/// The samples of a track over all positions: decoding time, duration, composition offset, size, sync.
+fn samples(positions: &[Position], track: usize) -> Vec<(u64, u32, i32, u32, bool)> {
+    let mut out = Vec::new();
+    for made in positions {
+        let track = &made.head.tracks[track];
+        for fragment in &track.fragments {
+            let start = fragment.block_offset as usize;
+            let mut block = Block::default();
+            block.read(track, fragment, &made.blocks[start..start + fragment.block_bytes as usize]).expect("a block");
+            let mut time = fragment.decode_time;
+            for s in &block.samples {
+                out.push((time, s.duration, s.composition_offset, s.size, s.sync));
+                time += u64::from(s.duration);
+            }
+        }
+    }
+    out
+}
+
+fn check(folder: &str) {
+    let pushed = Pushed::new(folder);
+    let positions = pushed.positions(AT, |_| Vec::new());
+    assert!(positions.len() > 2, "{folder}");
+    for (number, made) in positions.iter().enumerate() {
+        assert_eq!(made.change, None, "{folder} {number}");
+        assert_eq!(made.warnings, [] as [String; 0], "{folder} {number}");
+        let head = &made.head;
+        assert!(head.alone && head.cuts[0].source_segment && !head.cuts.iter().any(|c| c.period), "{folder} {number}");
+        // A head that is written is read back.
+        let total: usize = head.tracks.iter().flat_map(|t| &t.fragments).map(|f| f.block_bytes as usize).sum();
+        assert_eq!(total, made.blocks.len(), "{folder} {number}");
+        let written = head.write();
+        let read = Head::read(&written, (written.len() + total) as u64).expect("a head");
+        assert_eq!(read.tracks.len(), head.tracks.len());
+        for (a, b) in read.tracks.iter().zip(&head.tracks) {
+            assert_eq!((a.name, a.unit, a.constant_duration, a.sync), (b.name, 1, None, b.sync), "{folder} {number}");
+            assert_eq!(a.edit_media_time, 0);
+            let times = |t: &packager::index::Track| t.fragments.iter().map(|f| f.decode_time).collect::<Vec<_>>();
+            assert_eq!(times(a), times(b), "{folder} {number} {}", a.name);
+            if b.is_video() {
+                assert_eq!(b.sync, SyncLayout::Listed);
+            }
+        }
+    }
+    let first = &positions[0].head;
+    for (track, described) in first.tracks.iter().enumerate() {
+        if described.media == Media::Metadata {
+            continue;
+        }
+        let all = samples(&positions, track);
+        // One after the other without a hole, and the first where it has to be.
+        for pair in all.windows(2) {
+            assert_eq!(pair[0].0 + u64::from(pair[0].1), pair[1].0, "{folder} {}", described.name);
+        }
+        let start = all[0].0 as f64 / f64::from(described.timescale) - 3600.0;
+        assert!(start.abs() < 0.1, "{folder} {} begins at {start}", described.name);
+        if described.is_video() {
+            assert_eq!(start, 0.0, "{folder} {}", described.name);
+        }
+        assert!(described.average_bitrate > 1000, "{folder} {}: {}", described.name, described.average_bitrate);
+    }
+}
+
+#[test]
+fn transport_streams_go_on() {
+    check("ts");
+    check("ts_demuxed");
+}
+
+#[test]
+fn fragments_go_on() {
+    check("cmaf");
+}
+
+#[test]
+fn a_rendition_that_is_missing_leaves_a_hole_and_comes_back() {
+    let pushed = Pushed::new("ts_demuxed");
+    let whole = pushed.positions(AT, |_| Vec::new());
+    let lost = 1;
+    let holes = pushed.positions(AT, |number| if number == 1 { vec![lost] } else { Vec::new() });
+    let mut missing = 0;
+    for (number, (a, b)) in whole.iter().zip(&holes).enumerate() {
+        assert_eq!(b.change, None);
+        for (track, (a, b)) in a.head.tracks.iter().zip(&b.head.tracks).enumerate() {
+            assert_eq!(a.name, b.name);
+            let count = |t: &packager::index::Track| t.fragments.iter().map(|f| f.samples).sum::<u32>();
+            if count(b) == 0 && count(a) > 0 {
+                missing += 1;
+                assert_eq!(number, 1);
+                assert_eq!(b.fragments.len(), holes[number].head.cuts.len());
+                let start = b.fragments[0].decode_time as f64 / f64::from(b.timescale);
+                let was = a.fragments[0].decode_time as f64 / f64::from(a.timescale);
+                assert!((start - was).abs() < 0.1, "track {track}: {start} for {was}");
+            } else {
+                assert_eq!(samples(&whole[number..=number], track), samples(&holes[number..=number], track));
+            }
+        }
+    }
+    assert!(missing >= 1);
+    // Nothing can begin without it.
+    let set = pushed.set(0, &[lost]);
+    assert!(position(set, AT, None).unwrap_err().to_string().contains("is missing"));
+}
+
+#[test]
+fn another_encoding_is_a_change() {
+    let (one, other) = (Pushed::new("ts"), Pushed::new("ts_demuxed"));
+    let layout: Layout = one.positions(AT, |_| Vec::new()).pop().expect("positions").layout;
+    let made = position(other.set(0, &[]), AT, Some(&layout)).expect("a position");
+    assert!(made.change.is_some());
+}
+
+#[test]
+fn what_is_no_segment_is_refused() {
+    use packager::source::hls::Container;
+    let refused = |bytes: &[u8], container| {
+        let mut reader = packager::ingest::live::Reader::new("live/x/1.ts".into(), bytes.len() as u64, None, container);
+        reader.push(bytes).and_then(|()| reader.finish().map(|_| ())).unwrap_err().to_string()
+    };
+    assert!(refused(b"<html></html>", Container::Transport).contains("HTML"));
+    assert!(refused(&[0u8; 400], Container::Transport).contains("neither"));
+    let pushed = Pushed::new("ts");
+    let segment = std::fs::read(positions::fixtures().join(&pushed.playlists[0].segments[0].path)).expect("a segment");
+    assert!(refused(&segment, Container::Fragments).contains("the channel takes"), "another container");
+    // Its tables alone.
+    let why = refused(&segment[..2 * 188], Container::Transport);
+    assert!(why.contains("no program map table"), "{why}");
+    // Cut anywhere: either refused or read, never a panic.
+    for end in (188..segment.len()).step_by(188 * 37 + 11) {
+        let mut reader =
+            packager::ingest::live::Reader::new("live/x/1.ts".into(), end as u64, None, Container::Transport);
+        let _ = reader.push(&segment[..end]).and_then(|()| reader.finish().map(|_| ()));
+    }
+}
