@@ -15,6 +15,7 @@ pub mod error;
 pub mod ingest;
 pub mod jobs;
 pub mod listen;
+pub mod live;
 pub mod locate;
 pub mod options;
 pub mod protect;

@@ -82,7 +82,7 @@ impl From<CacheClass> for Lifetime {
         match class {
             CacheClass::Immutable => Self::Immutable,
             CacheClass::VodManifest => Self::Seconds(60),
-            CacheClass::LiveManifest { fresh_ms } => Self::Seconds((fresh_ms / 1000).max(1)),
+            CacheClass::LiveManifest { seconds } => Self::Seconds(seconds),
         }
     }
 }

@@ -66,7 +66,10 @@ impl Prepared {
         });
         let renditions = renditions.collect::<Result<_>>()?;
         let keys = documents.keys.clone().filter(|_| configuration.protection.is_some());
-        Ok(Self { presentation: Presentation { tag, configuration, head, keys, renditions, query: String::new() }, sources })
+        Ok(Self {
+            presentation: Presentation { tag, configuration, head, keys, renditions, query: String::new() },
+            sources,
+        })
     }
 
     /// A track that is offered, and what the configuration makes of it.

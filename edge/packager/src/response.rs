@@ -19,10 +19,10 @@ pub enum CacheClass {
     Immutable,
     /// A manifest of a finished asset: replaced only by an administrator.
     VodManifest,
-    /// A manifest of a live channel: replaced by itself.
+    /// A manifest of a live channel: another one replaces it soon.
     LiveManifest {
-        /// How long it holds, in milliseconds.
-        fresh_ms: u32,
+        /// For how many seconds it may be kept.
+        seconds: u32,
     },
 }
 

@@ -96,7 +96,8 @@ fn a_segment_that_has_not_the_length_it_should_have_is_refused() {
     let blocks = track.blocks(segment.fragments.clone());
     let blocks = &good.index[blocks.start as usize..blocks.end as usize];
     let own = Stored { track: &track, blocks, sources: &[] };
-    let source = fmp4::Source { track: own, events: None, protection: None, salt: "" };
+    let before = fmp4::Preceding::default();
+    let source = fmp4::Source { track: own, events: None, protection: None, salt: "", before };
     let error = fmp4::write(&source, segment).unwrap_err();
     assert!(error.to_string().contains("were counted"), "{error}");
 }

@@ -95,7 +95,8 @@ impl Job {
             }
             LiveResource::Tagged { tag: asked, file, .. } => {
                 if *asked != tag {
-                    let message = format!("the tag {asked:016x} is out of date: the channel or the endpoint has changed");
+                    let message =
+                        format!("the tag {asked:016x} is out of date: the channel or the endpoint has changed");
                     return Err(Error::not_found(message));
                 }
                 let playlist = matches!(file, LiveFile::Playlist | LiveFile::IframePlaylist);
@@ -250,19 +251,19 @@ impl Job {
 
     /// A manifest, which holds for half a segment.
     fn text(&self, content_type: &'static str, text: String, closed: bool) -> Result<Response> {
-        let fresh_ms = match closed {
-            false => self.target_seconds.saturating_mul(500),
+        let seconds = match closed {
+            false => (self.target_seconds / 2).max(1),
             // It does not change, but may be taken away.
-            true => CLOSED_FRESH_MS,
+            true => CLOSED_SECONDS,
         };
         let etag = etag(&[text.as_bytes()]);
         let parts = vec![Part::Bytes(text.into())];
-        Ok(Response { content_type, cache: CacheClass::LiveManifest { fresh_ms }, etag, parts })
+        Ok(Response { content_type, cache: CacheClass::LiveManifest { seconds }, etag, parts })
     }
 }
 
-/// How long a manifest holds to which nothing will be added.
-const CLOSED_FRESH_MS: u32 = 60_000;
+/// For how many seconds a manifest may be kept to which nothing will be added.
+const CLOSED_SECONDS: u32 = 60;
 
 fn etag(parts: &[&[u8]]) -> String {
     let digest = parts.iter().fold(Sha256::new(), |hash, part| hash.chain_update(part)).finalize();

@@ -4,8 +4,8 @@ use core::ops::Range;
 
 use crate::config::{Counters, OpenPart, PartEntry};
 use crate::error::{Error, Result};
-use crate::index::head::Storage;
 use crate::index::Head;
+use crate::index::head::Storage;
 use crate::media::window::cut_us;
 
 /// The head of a part, or of the open part.

@@ -50,24 +50,19 @@ pub(super) fn present(offer: &Offer, head: Head, segments: &[Range<usize>], end_
     Ok(Presentation { tag, configuration, head, keys, renditions, query })
 }
 
-/// When the segments of a track are presented. Each lasts until the next one begins. One in which the track has nothing
-/// begins where the others do.
-fn timed(head: &Head, track: &Track, runs: &[Range<usize>], end_us: u64) -> Vec<Segment> {
-    let start = |run: &Range<usize>| {
-        let own = track.fragments.get(run.clone()).unwrap_or_default();
-        match own.iter().position(|f| f.samples > 0) {
-            Some(at) => track.start(run.start + at),
-            None => ticks(cut_us(head, run.start), track.timescale),
-        }
+/// When the segments of a track are presented. Each lasts until the next one begins. One in which the track has nothing, or
+/// nothing to begin with, begins where those of the other tracks do.
+pub(super) fn timed(head: &Head, track: &Track, runs: &[Range<usize>], end_us: u64) -> Vec<Segment> {
+    let full = |cut: usize| track.fragments.get(cut).is_some_and(|f| f.samples > 0);
+    let nominal = |cut: usize| match cut < head.cuts.len() {
+        true => ticks(cut_us(head, cut), track.timescale),
+        false => ticks(end_us, track.timescale),
     };
-    let empty = runs.last().is_none_or(|run| {
-        let own = track.fragments.get(run.clone()).unwrap_or_default();
-        own.iter().all(|f| f.samples == 0)
-    });
-    let end = if empty { ticks(end_us, track.timescale) } else { track.end };
-    let ends = runs.iter().skip(1).map(start).chain([end]);
-    let segments = runs.iter().zip(ends).map(|(run, end)| {
-        let start = start(run);
+    let segments = runs.iter().map(|run| {
+        let start = if full(run.start) { track.start(run.start) } else { nominal(run.start) };
+        // Only what is in the segment may decide, so that its duration does not change when the next one comes.
+        let own = run.end.checked_sub(1).is_some_and(full);
+        let end = if own { track.start(run.end) } else { nominal(run.end) };
         Segment { fragments: run.clone(), start, end: end.max(start) }
     });
     segments.collect()

@@ -101,7 +101,9 @@ impl<'a> Making<'a> {
     fn tracks(&self) -> Vec<&'a Track> {
         match (self.program(), self.rendition.delivery) {
             (Some(program), _) => program.tracks().collect(),
-            (None, Delivery::Cmaf) => [self.track].into_iter().chain(prepared::events(self.head(), self.track)).collect(),
+            (None, Delivery::Cmaf) => {
+                [self.track].into_iter().chain(prepared::events(self.head(), self.track)).collect()
+            }
             _ => vec![self.track],
         }
     }

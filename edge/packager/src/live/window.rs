@@ -49,7 +49,8 @@ pub(super) fn allow(endpoint: &Endpoint, query: &Query, now_ms: u64) -> Result<(
     if let Some(start) = query.start_ms
         && start < now_ms.saturating_sub(u64::from(shift) * 1000)
     {
-        let message = format!("start: {} is further back than the {shift} seconds of this endpoint", date::format(start));
+        let message =
+            format!("start: {} is further back than the {shift} seconds of this endpoint", date::format(start));
         return Err(Error::bad_request(message));
     }
     if let Some(offset) = query.offset_seconds
@@ -64,7 +65,11 @@ pub(super) fn allow(endpoint: &Endpoint, query: &Query, now_ms: u64) -> Result<(
 ///
 /// # Errors
 /// `NotFound` when there are none.
-pub(super) fn select(archive: &mut Archive, numbering: &Numbering<'_>, wanted: Wanted<'_>) -> Result<Option<Selection>> {
+pub(super) fn select(
+    archive: &mut Archive,
+    numbering: &Numbering<'_>,
+    wanted: Wanted<'_>,
+) -> Result<Option<Selection>> {
     let listed = numbering.start()..numbering.end();
     let timeline = archive.timeline.clone();
     let edge = timeline.periods.last().map_or(0, |p| p.end_us);

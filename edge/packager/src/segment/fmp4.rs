@@ -223,7 +223,8 @@ pub fn write(source: &Source<'_>, segment: &Segment) -> Result<Vec<Part>> {
     if carrier.passes_on() {
         return pass_on(track, segment, header);
     }
-    let cipher = protection.map(|p| auxiliary::cipher(track.track, p, segment, (salt, before.samples))).transpose()?.flatten();
+    let cipher =
+        protection.map(|p| auxiliary::cipher(track.track, p, segment, (salt, before.samples))).transpose()?.flatten();
     let carriage = match track.track.storage {
         Storage::Transport { stream, .. } => Some(stream),
         _ => None,
@@ -317,13 +318,7 @@ fn pass_on(track: Stored<'_>, segment: &Segment, styp: Vec<u8>) -> Result<Vec<Pa
 }
 
 /// Everything of a `moof` up to the entries of its `trun`.
-fn write_moof_start(
-    out: &mut Vec<u8>,
-    track: &Track,
-    layout: Layout,
-    (first, sequence): (usize, u32),
-    totals: Totals,
-) {
+fn write_moof_start(out: &mut Vec<u8>, track: &Track, layout: Layout, (first, sequence): (usize, u32), totals: Totals) {
     let moof_bytes = layout.moof_bytes(totals);
     let trun_bytes = layout.trun_bytes(totals.samples);
     let fragment = track.fragments.get(first).copied().unwrap_or_default();

@@ -145,7 +145,8 @@ pub fn index(data: &[u8]) {
             let Some(blocks) = data.get(blocks.start as usize..blocks.end as usize) else { continue };
             let sources = [Arc::new(SourceObject { path: "0.mp4".into(), bytes: 1 << 40, etag: None })];
             let own = Stored { track, blocks, sources: &sources };
-            let source = fmp4::Source { track: own, events: None, protection: None, salt: "" };
+            let before = fmp4::Preceding::default();
+            let source = fmp4::Source { track: own, events: None, protection: None, salt: "", before };
             if let Ok(parts) = fmp4::write(&source, segment) {
                 let length = fmp4::length(Carrier { track, events: None, protection: None }, segment);
                 assert_eq!(parts.iter().map(Part::len).sum::<u64>(), length);

@@ -1,6 +1,7 @@
 //! Media playlists of live endpoints (RFC 8216bis, 6.2.1 and 6.2.2).
 
 use core::fmt::Write;
+use core::ops::Range;
 
 use super::keys::KeyTags;
 use super::media::write_extinf;
@@ -129,12 +130,19 @@ pub fn live_media(window: &Window, name: TrackName) -> Result<String> {
     Ok(out)
 }
 
-/// A key frame of a live channel: the segment that it is in, counted from the first listed one of its period, and its byte
-/// range there.
-pub type LiveIframe = Option<(usize, core::ops::Range<u64>)>;
+/// The key frame that a position of a live channel begins with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LiveIframe {
+    /// The segment that it is in, counted from the first listed one of its period.
+    pub segment: usize,
+    /// Its byte range there; `None` when the position has no picture to begin with.
+    pub range: Option<Range<u64>>,
+    /// From when to when it is shown, in microseconds.
+    pub time: Range<u64>,
+}
 
 /// The I-frame playlist of a video track (4.4.3.6): for each position the key frame that it begins with, so that media
-/// sequence numbers are those of positions. `frames` has those of each period, `None` where a position has no picture.
+/// sequence numbers are those of positions. `frames` has those of each period.
 ///
 /// # Errors
 /// As [`live_media`].
@@ -156,36 +164,23 @@ pub fn live_iframes(window: &Window, name: TrackName, frames: &[Vec<LiveIframe>]
             write_map(&mut out, period, rendition.delivery, format);
         }
         let mut keys = KeyTags::new(rendition)?;
-        for ((cut, next), frame) in spans(period).zip(frames) {
-            let (start, end) = (period.cut_us(cut), period.cut_us(next));
-            dates.enter(&mut out, start);
-            let mut number = period.number;
-            match frame {
-                Some((segment, range)) => {
-                    keys.enter(&mut out, *segment);
-                    number = number.saturating_add(*segment as u64);
-                    write_extinf(&mut out, end.saturating_sub(start));
-                    let length = range.end.saturating_sub(range.start);
-                    let _ = writeln!(out, "#EXT-X-BYTERANGE:{length}@{}", range.start);
-                }
-                None => {
-                    out.push_str("#EXT-X-GAP\n");
-                    write_extinf(&mut out, end.saturating_sub(start));
-                    let passed = |s: &&Segment| s.fragments.end <= cut;
-                    number = number.saturating_add(rendition.segments.iter().take_while(passed).count() as u64);
-                }
+        for frame in frames {
+            dates.enter(&mut out, frame.time.start);
+            if frame.range.is_some() {
+                keys.enter(&mut out, frame.segment);
+            } else {
+                out.push_str("#EXT-X-GAP\n");
             }
+            write_extinf(&mut out, frame.time.end.saturating_sub(frame.time.start));
+            if let Some(range) = &frame.range {
+                let _ = writeln!(out, "#EXT-X-BYTERANGE:{}@{}", range.end.saturating_sub(range.start), range.start);
+            }
+            let number = period.number.saturating_add(frame.segment as u64);
             let _ = writeln!(out, "{}", LiveFile::Segment { number, format });
         }
     }
     end(window, &mut out);
     Ok(out)
-}
-
-/// For each listed position of a period, the cut that it begins with and that where it ends.
-fn spans(period: &Period) -> impl Iterator<Item = (usize, usize)> {
-    let ends = period.positions.iter().skip(1).copied().chain([usize::MAX]);
-    period.positions.iter().copied().zip(ends)
 }
 
 /// What a decoder needs before a key frame: an init segment, or the tables at the start of a segment.
