@@ -259,5 +259,6 @@ fn ranged(request: &Outgoing, bytes: &[u8]) -> Reply {
     let field = request.headers.iter().find(|(name, _)| *name == "range").map(|(_, value)| value.as_str());
     let (first, last) = field.and_then(|f| f.strip_prefix("bytes=")).and_then(|f| f.split_once('-')).expect("a range");
     let range = first.parse::<usize>().expect("a number")..last.parse::<usize>().expect("a number") + 1;
-    Reply::part(range.start as u64..range.end as u64, bytes.len() as u64, bytes[range].to_vec())
+    let part = bytes.get(range.clone()).map(<[u8]>::to_vec);
+    part.map_or(Reply::status(416), |part| Reply::part(range.start as u64..range.end as u64, bytes.len() as u64, part))
 }
