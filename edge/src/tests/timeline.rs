@@ -14,7 +14,7 @@ use crate::origin::HEAD_TIMEOUT;
 use crate::problem::Problem;
 use crate::serve::{Edge, Method};
 use crate::settings::Settings;
-use crate::timeline::{AWAY, FRESH, OLD, PATIENCE, WHOLE};
+use crate::timeline::{AWAY, FRESH, GONE, OLD, PATIENCE, WHOLE};
 
 async fn revision(edge: &Rc<Edge<Fake>>) -> Result<u64, Problem> {
     let settings = Settings::read(&edge.platform).await.expect("settings");
@@ -182,16 +182,23 @@ fn without_a_timeline_and_without_control_it_is_503() {
 }
 
 #[test]
-fn a_channel_that_is_gone_is_forgotten() {
+fn a_channel_that_is_gone_is_forgotten_though_not_at_once() {
     block_on(async {
         let channel = Channel::new(5);
         let edge = live(&channel, Access::default());
         assert_eq!(revision(&edge).await, Ok(5));
+        // Control has just started, and knows nothing yet.
         edge.platform.script(|_| Reply::status(404));
-        edge.platform.later(FRESH);
+        for _ in 1..GONE.as_secs() {
+            edge.platform.later(AWAY);
+            assert_eq!(revision(&edge).await, Ok(5));
+            assert_eq!(revision(&edge).await, Ok(5));
+        }
+        assert_eq!(edge.platform.asked.borrow().len() as u64, GONE.as_secs() - 1, "no more than once in a second");
+        edge.platform.later(AWAY);
         assert_eq!(revision(&edge).await.unwrap_err().kind.status(), 404);
         assert_eq!(revision(&edge).await.unwrap_err().kind.status(), 404);
-        assert_eq!(edge.platform.asked.borrow().len(), 1);
+        assert_eq!(edge.platform.asked.borrow().len() as u64, GONE.as_secs());
     });
 }
 
