@@ -9,6 +9,7 @@ use crate::archive::Storage;
 use crate::db::Db;
 use crate::delivery::Limiter;
 use crate::ingest::Receiver;
+use crate::live::Live;
 use crate::push::Client;
 use crate::secrets::Secrets;
 use crate::vault::Vault;
@@ -77,8 +78,8 @@ pub struct Parts {
     pub ingest_wake: Wake,
     /// Keys are wanted.
     pub keys_wake: Wake,
-    /// Something was pushed to a channel.
-    pub live_wake: Wake,
+    /// The timelines of live channels.
+    pub live: Live,
     /// Something waits to be pushed.
     pub push_wake: Wake,
 }

@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use crate::context::Context;
 use crate::db::assets;
 use crate::ingest::{self, sweep_channels, sweep_indexes};
+use crate::live;
 use crate::protect;
 use crate::push::Reconciler;
 
@@ -44,6 +45,7 @@ pub fn start(context: &Context, stop: &watch::Receiver<bool>) -> JoinSet<()> {
     }
     jobs.spawn(protect::job::run(context.clone(), stop.clone()));
     jobs.spawn(Reconciler::new(context.clone()).run(stop.clone()));
+    jobs.spawn(live::run(context.clone(), stop.clone()));
     jobs.spawn(sweep(context.clone(), stop.clone()));
     jobs
 }

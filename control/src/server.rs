@@ -17,6 +17,7 @@ use crate::db::{self, Db};
 use crate::embedded::{self, EmbeddedEdge};
 use crate::ingest::Receiver;
 use crate::jobs;
+use crate::live::Live;
 use crate::locate;
 use crate::options::{MasterKeyText, ServeOptions};
 use crate::protect;
@@ -100,7 +101,7 @@ pub async fn serve(options: ServeOptions) -> Result<Server> {
         player,
         ingest_wake: Wake::default(),
         keys_wake: Wake::default(),
-        live_wake: Wake::default(),
+        live: Live::default(),
         push_wake: Wake::default(),
     });
     jobs::recover(&context).await?;

@@ -46,10 +46,23 @@ async fn every_operation_is_described_with_its_problems() {
         ("/v1/packaging-groups", "/v1/packaging-groups/{group}"),
         ("/v1/packaging-groups/{group}/configurations", "/v1/packaging-groups/{group}/configurations/{configuration}"),
         ("/v1/assets", "/v1/assets/{asset}"),
+        ("/v1/channel-groups", "/v1/channel-groups/{group}"),
+        ("/v1/channel-groups/{group}/channels", "/v1/channel-groups/{group}/channels/{channel}"),
+        (
+            "/v1/channel-groups/{group}/channels/{channel}/endpoints",
+            "/v1/channel-groups/{group}/channels/{channel}/endpoints/{endpoint}",
+        ),
         ("/v1/edges", "/v1/edges/{edge}"),
     ];
-    let mut expected =
-        BTreeSet::from(["post /v1/assets/batch", "post /v1/assets/{asset}/key-tokens"].map(str::to_owned));
+    let mut expected = BTreeSet::from(
+        [
+            "post /v1/assets/batch",
+            "post /v1/assets/{asset}/key-tokens",
+            "post /v1/channel-groups/{group}/channels/{channel}/credentials",
+            "post /v1/channel-groups/{group}/channels/{channel}/inputs/{input}/credentials",
+        ]
+        .map(str::to_owned),
+    );
     for (all, one) in resources {
         expected.extend(["post", "get"].map(|method| format!("{method} {all}")));
         expected.extend(["get", "patch", "delete"].map(|method| format!("{method} {one}")));

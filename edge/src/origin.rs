@@ -139,7 +139,7 @@ impl<P: Platform> Edge<P> {
         let mut attempt = 1;
         loop {
             let spent = self.platform.monotonic().saturating_sub(start);
-            let result = self.attempt(settings, url, fields, HEAD_TIMEOUT.saturating_sub(spent)).await;
+            let result = self.within(HEAD_TIMEOUT.saturating_sub(spent), self.send(settings, url, fields)).await;
             let failed = result.as_ref().map_or(true, |incoming| incoming.status >= 500);
             let in_time = self.platform.monotonic().saturating_sub(start) < HEAD_TIMEOUT;
             if !failed || attempt == ATTEMPTS || !in_time {
@@ -149,33 +149,24 @@ impl<P: Platform> Edge<P> {
         }
     }
 
-    /// Sends a request to control once, and waits for the head of the response.
+    /// Sends a request to control once, and waits for the head of the response however long it takes.
     ///
     /// # Errors
-    /// Why none came in `time`.
-    pub async fn attempt(
+    /// Why none came.
+    pub async fn send(
         &self,
         settings: &Settings,
         url: &str,
         fields: &[(&'static str, String)],
-        time: Duration,
     ) -> Result<Incoming<P::Body>, String> {
         let mut headers = vec![("authorization", settings.authorization.clone())];
         headers.extend_from_slice(fields);
-        self.within(time, self.platform.get(Outgoing { url: url.to_owned(), headers })).await
+        self.platform.get(Outgoing { url: url.to_owned(), headers }).await
     }
 
-    /// All of a body that has at most `limit` bytes.
-    ///
-    /// # Errors
-    /// When it has more, breaks off, or takes too long.
-    pub async fn collect(&self, body: &mut P::Body, limit: usize) -> Result<Vec<u8>, String> {
-        let all = async {
-            collect(body, limit).await.map_err(|unread| match unread {
-                Unread::TooLarge => format!("more than {limit} bytes came"),
-                Unread::Broken(why) => why,
-            })
-        };
+    /// At most `limit` bytes, and the whole of it.
+    async fn collect(&self, body: &mut P::Body, limit: usize) -> Result<Vec<u8>, String> {
+        let all = async { collect(body, limit).await.map_err(|unread| unread.told(limit)) };
         self.within(SMALL_BODY_TIMEOUT, all).await
     }
 
@@ -198,6 +189,16 @@ pub enum Unread {
     TooLarge,
     /// It broke off, and why.
     Broken(String),
+}
+
+impl Unread {
+    /// For people; `limit` is how many bytes may come.
+    pub fn told(self, limit: usize) -> String {
+        match self {
+            Self::TooLarge => format!("more than {limit} bytes came"),
+            Self::Broken(why) => why,
+        }
+    }
 }
 
 /// All of a body that has at most `limit` bytes.

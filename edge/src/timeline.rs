@@ -1,5 +1,5 @@
 //! Timelines of live channels: asked of control at most once in [`FRESH`] by an instance, whatever its load, and served on
-//! when control is away.
+//! when control is away. The key-value store has the last one for instances that start while control is away.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +9,7 @@ use packager::{Error, limits};
 
 use crate::cache::Flight;
 use crate::http::{Lifetime, encode_path};
+use crate::origin::{HEAD_TIMEOUT, collect};
 use crate::platform::Platform;
 use crate::problem::Problem;
 use crate::serve::Edge;
@@ -48,7 +49,7 @@ enum State {
 #[derive(Clone)]
 struct Latest {
     timeline: Arc<Timeline>,
-    /// About how many bytes of memory it holds.
+    /// About how many bytes of memory it holds: as many as its JSON.
     weight: usize,
     /// When it came.
     came: Duration,
@@ -56,6 +57,12 @@ struct Latest {
     confirmed: Duration,
     /// Whether control did not answer when it was asked last.
     away: bool,
+}
+
+impl Latest {
+    fn is_newer(&self, than: &Timeline) -> bool {
+        self.timeline.id == than.id && self.timeline.revision > than.revision
+    }
 }
 
 impl<P: Platform> Edge<P> {
@@ -113,7 +120,7 @@ impl<P: Platform> Edge<P> {
                 (None, Some(latest)) if latest.away || now.saturating_sub(latest.confirmed) < age => {
                     return Ok(latest.timeline);
                 }
-                (None, latest) if now.saturating_sub(start) >= crate::origin::HEAD_TIMEOUT => {
+                (None, latest) if now.saturating_sub(start) >= HEAD_TIMEOUT => {
                     let away = || State::Away("another request waits for it".to_owned());
                     return place.answer(latest.map_or_else(away, State::Timeline));
                 }
@@ -131,19 +138,20 @@ impl<P: Platform> Edge<P> {
         _flight: Flight<'_>,
     ) -> Result<Arc<Timeline>, Problem> {
         let asked = self.platform.monotonic();
-        let after = latest.as_ref().filter(|latest| asked.saturating_sub(latest.came) < WHOLE);
+        let after = latest.as_ref().filter(|latest| !latest.away && asked.saturating_sub(latest.came) < WHOLE);
         let pulled = self.pull_timeline(settings, place, after.map(|latest| latest.timeline.revision));
-        let pulled = match &latest {
-            Some(_) => self.within(PATIENCE, pulled).await,
-            None => pulled.await,
-        };
+        let pulled = self.within(if latest.is_some() { PATIENCE } else { HEAD_TIMEOUT }, pulled).await;
         let now = self.platform.monotonic();
+        let mut stored = None;
         let (state, pause) = match (pulled, latest) {
-            (Ok(Pulled::Timeline(timeline, weight)), latest) => {
-                // Another process of control may be behind the one that was asked before.
-                let newer = latest.filter(|l| l.timeline.id == timeline.id && l.timeline.revision > timeline.revision);
-                let timeline = newer.map_or(timeline, |latest| latest.timeline);
-                (State::Timeline(Latest { timeline, weight, came: now, confirmed: now, away: false }), FRESH)
+            // Another process of control may be behind the one that was asked before.
+            (Ok(Pulled::Timeline(timeline, _)), Some(latest)) if latest.is_newer(&timeline) => {
+                (State::Timeline(Latest { came: now, confirmed: now, away: false, ..latest }), FRESH)
+            }
+            (Ok(Pulled::Timeline(timeline, json)), _) => {
+                let latest = Latest { timeline, weight: json.len(), came: now, confirmed: now, away: false };
+                stored = Some(json);
+                (State::Timeline(latest), FRESH)
             }
             (Ok(Pulled::NothingNew), Some(latest)) => {
                 (State::Timeline(Latest { confirmed: now, away: false, ..latest }), FRESH)
@@ -155,13 +163,32 @@ impl<P: Platform> Edge<P> {
                 }
                 (State::Timeline(Latest { away: true, ..latest }), AWAY)
             }
-            (Err(why), None) => (State::Away(why), AWAY),
+            (Err(why), None) => match self.stored_timeline(place).await {
+                Some((timeline, weight)) => {
+                    eprintln!("timeline {}: {why}", place.key);
+                    (State::Timeline(Latest { timeline, weight, came: now, confirmed: now, away: true }), AWAY)
+                }
+                None => (State::Away(why), AWAY),
+            },
         };
         let weight = place.key.len() + if let State::Timeline(latest) = &state { latest.weight } else { 0 };
         // Counted from when it was asked: an answer that takes long is not fresh for longer.
         let until = if pause == FRESH { (asked + FRESH).max(now) } else { now + pause };
         self.timelines.borrow_mut().put(&place.key, Known { state: state.clone(), until }, weight);
+        if let Some(json) = stored
+            && let Err(e) = self.platform.save(&place.storage_key(), &json).await
+        {
+            eprintln!("key-value store, timeline {}: {e}", place.key);
+        }
         place.answer(state)
+    }
+
+    /// The last timeline that any instance has stored, and the length of its JSON.
+    async fn stored_timeline(&self, place: &Place<'_>) -> Option<(Arc<Timeline>, usize)> {
+        let loaded = self.platform.load(&place.storage_key()).await;
+        let json = loaded.inspect_err(|e| eprintln!("key-value store, timeline {}: {e}", place.key)).ok()??;
+        let read = place.read(&json).inspect_err(|e| eprintln!("stored timeline {}: {e}", place.key));
+        Some((Arc::new(read.ok()?), json.len()))
     }
 
     async fn pull_timeline(
@@ -173,28 +200,23 @@ impl<P: Platform> Edge<P> {
         let query = after.map(|revision| format!("?after={revision}&wait=0")).unwrap_or_default();
         let url = format!("{}{LIVE_PATH}{}{query}", settings.control_url, encode_path(&place.key));
         // The next request is the next attempt.
-        let mut incoming = self.attempt(settings, &url, &[], crate::origin::HEAD_TIMEOUT).await?;
+        let mut incoming = self.send(settings, &url, &[]).await?;
         match incoming.status {
             200 => {}
             204 => return Ok(Pulled::NothingNew),
             404 => return Ok(Pulled::Absent),
             status => return Err(format!("control answered {status}")),
         }
-        let json = self.collect(&mut incoming.body, limits::MAX_TIMELINE_BYTES).await?;
-        let timeline = Timeline::from_json(&json).map_err(|e| e.to_string())?;
-        if timeline.channel_group != place.channel_group || timeline.channel != place.channel {
-            let (group, channel) = (&timeline.channel_group, &timeline.channel);
-            return Err(format!("control answered with that of channel {channel:?} in group {group:?}"));
-        }
-        // Its lists and texts take about as much memory as their JSON.
-        Ok(Pulled::Timeline(Arc::new(timeline), json.len()))
+        let limit = limits::MAX_TIMELINE_BYTES;
+        let json = collect(&mut incoming.body, limit).await.map_err(|unread| unread.told(limit))?;
+        Ok(Pulled::Timeline(Arc::new(place.read(&json)?), json))
     }
 }
 
 /// What control answered.
 enum Pulled {
-    /// A timeline, and about how many bytes of memory it holds.
-    Timeline(Arc<Timeline>, usize),
+    /// A timeline, and its JSON.
+    Timeline(Arc<Timeline>, Vec<u8>),
     NothingNew,
     Absent,
 }
@@ -209,6 +231,20 @@ struct Place<'a> {
 impl<'a> Place<'a> {
     fn new(channel_group: &'a str, channel: &'a str) -> Self {
         Self { channel_group, channel, key: format!("{channel_group}/{channel}") }
+    }
+
+    /// The key under which the timeline is stored. No document has it: none is of this kind.
+    fn storage_key(&self) -> String {
+        format!("timeline:{}:{}", self.channel_group, self.channel)
+    }
+
+    fn read(&self, json: &[u8]) -> Result<Timeline, String> {
+        let timeline = Timeline::from_json(json).map_err(|e| e.to_string())?;
+        let Timeline { channel_group, channel, .. } = &timeline;
+        if channel_group == self.channel_group && channel == self.channel {
+            return Ok(timeline);
+        }
+        Err(format!("this is the timeline of channel {channel:?} in group {channel_group:?}"))
     }
 
     fn answer(&self, state: State) -> Result<Arc<Timeline>, Problem> {

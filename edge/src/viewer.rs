@@ -52,8 +52,8 @@ fn address(headers: &Headers, trusted_proxies: usize) -> Option<IpAddr> {
         return parse(headers.values(PEER_HEADER).next_back()?);
     };
     // As bytes: what a client put in front must not make what a proxy appended unreadable, or be counted instead of it.
-    let entries = headers.values(FORWARDED_HEADER).rev().flat_map(|field| field.rsplit(|byte| *byte == b','));
-    parse(entries.skip(nearer).next()?)
+    let mut entries = headers.values(FORWARDED_HEADER).rev().flat_map(|field| field.rsplit(|byte| *byte == b','));
+    parse(entries.nth(nearer)?)
 }
 
 /// An address, with or without a port: `192.0.2.1`, `192.0.2.1:443`, `2001:db8::1`, `[2001:db8::1]`, `[2001:db8::1]:443`.

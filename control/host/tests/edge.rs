@@ -6,8 +6,8 @@ use common::{FakeControl, ORIGIN_TOKEN, deleted, edge_component, fetch, get, jso
 use edge_host::{EdgeHost, Options};
 use futures::future::join_all;
 use http::StatusCode;
-use packager::config::{Access, 
-    Asset, Body, Document, HlsVersion, INDEX_PATH, IndexObject, PULL_PATH, PackageType, PackagingConfiguration,
+use packager::config::{
+    Access, Asset, Body, Document, HlsVersion, INDEX_PATH, IndexObject, PULL_PATH, PackageType, PackagingConfiguration,
     SIGNATURE_HEADER, StreamSelection, TextFormat, asset_key, configuration_key,
 };
 

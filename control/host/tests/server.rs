@@ -2,8 +2,11 @@
 
 mod common;
 
-use common::{FakeControl, options};
+use common::{FakeControl, deleted, fetch, options, push};
 use edge_host::{EdgeHost, limits};
+use packager::config::{
+    Access, Body, Document, PackageType, PackagingConfiguration, StreamSelection, configuration_key,
+};
 use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -17,8 +20,16 @@ struct Server {
 }
 
 async fn serve() -> Server {
+    serve_with(Vec::new()).await
+}
+
+/// A server whose edge has these documents.
+async fn serve_with(documents: Vec<Document>) -> Server {
     let control = FakeControl::empty().await;
     let host = EdgeHost::new(options(&control.url())).await.unwrap();
+    if !documents.is_empty() {
+        assert_eq!(fetch(&host, push(1, documents)).await.0, 200);
+    }
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
@@ -78,6 +89,44 @@ async fn heads_over_the_limits_are_refused() {
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: edge\r\n\r\n").await.unwrap();
     assert!(response(&mut stream).await.starts_with("HTTP/1.1 200"));
+}
+
+/// A configuration whose assets may be played from one network only.
+fn allowed_from(name: &str, network: &str) -> Document {
+    let configuration = PackagingConfiguration {
+        name: name.into(),
+        packaging_group: "films".into(),
+        package_type: PackageType::Cmaf,
+        segment_duration_seconds: 6,
+        manifest_name: "index".into(),
+        stream_selection: StreamSelection::default(),
+        audio_separation: false,
+        hls_version: Default::default(),
+        text_format: Default::default(),
+        access: Access { ip_allow: vec![network.parse().unwrap()], ..Access::default() },
+        protection: None,
+    };
+    Document::new(configuration_key("films", name), 1, Body::Configuration(configuration))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_edge_knows_the_peer_and_believes_no_client() {
+    let gone = deleted("asset/films/none", 1);
+    let documents = vec![allowed_from("near", "127.0.0.0/8"), allowed_from("far", "192.0.2.0/24"), gone];
+    let server = serve_with(documents).await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    for forged in
+        ["", "spin-client-addr: 192.0.2.7:1\r\n", "Spin-Client-Addr: 192.0.2.7:1\r\nx-forwarded-for: 192.0.2.7\r\n"]
+    {
+        // Who is let in learns that there is no such asset.
+        for (configuration, status) in [("near", 404), ("far", 403)] {
+            let head =
+                format!("GET /vod/v1/films/none/{configuration}/index.m3u8 HTTP/1.1\r\nhost: edge\r\n{forged}\r\n");
+            stream.write_all(head.as_bytes()).await.unwrap();
+            let answer = response(&mut stream).await;
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{configuration}, {forged:?}: {answer}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -222,10 +222,11 @@ pub async fn patch(
             documents::put_endpoint(&mut tx, &endpoint).await?;
         }
     }
+    let id = row.id;
     let channel = Channel::load(&context, &mut tx, row, Passwords::Stored).await?;
     tx.commit().await?;
     context.push_wake.wake();
-    context.live_wake.wake();
+    context.live.wake(id);
     Ok(Json(channel))
 }
 
@@ -249,7 +250,7 @@ pub async fn delete(
     channels::delete(&mut tx, &row, clock::now_ms()).await?;
     tx.commit().await?;
     context.receiver.forget(row.id);
-    context.live_wake.wake();
+    context.live.wake(row.id);
     let mut deletion = Deletion::default();
     deletion.deleted.channels.push(row.name);
     Ok(Json(deletion))

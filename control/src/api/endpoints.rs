@@ -403,7 +403,7 @@ pub async fn patch(
     let edges = edges_of(&context, &mut tx).await?;
     tx.commit().await?;
     context.push_wake.wake();
-    context.live_wake.wake();
+    context.live.wake(row.channel_id);
     Ok(Json(Endpoint::new(&row, &edges)?))
 }
 
@@ -424,7 +424,7 @@ pub async fn delete(
     endpoints::delete(&mut tx, row.id).await?;
     tx.commit().await?;
     context.push_wake.wake();
-    context.live_wake.wake();
+    context.live.wake(row.channel_id);
     let mut deletion = Deletion::default();
     deletion.deleted.endpoints.push(row.name);
     Ok(Json(deletion))

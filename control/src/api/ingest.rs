@@ -33,22 +33,19 @@ async fn take(
     Names((group, input, channel, name)): Path,
     request: Request,
 ) -> ApiResult<StatusCode> {
-    let target = authorize(&context, (&group, &input, &channel), request.headers()).await?;
-    let headers = request.headers();
-    let content_type = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("");
-    let length = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
-    let upload = Upload {
-        name,
-        declared_playlist: is_playlist(content_type),
-        length,
-        body: request.into_body().into_data_stream(),
-    };
-    // In a task of its own it goes on when the encoder hangs up, to its acknowledgement or to removing what it wrote.
-    let taken = tokio::spawn(async move { receive::put(&context, &target, upload).await }).await;
-    match taken.map_err(ApiError::internal)?.map_err(refused)? {
-        Taken::Created => Ok(StatusCode::CREATED),
-        Taken::Replaced => Ok(StatusCode::OK),
-    }
+    to_the_end(async move {
+        let target = authorize(&context, (&group, &input, &channel), request.headers()).await?;
+        let headers = request.headers();
+        let content_type = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("");
+        let length = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
+        let declared_playlist = is_playlist(content_type);
+        let upload = Upload { name, declared_playlist, length, body: request.into_body().into_data_stream() };
+        match receive::put(&context, &target, upload).await.map_err(refused)? {
+            Taken::Created => Ok(StatusCode::CREATED),
+            Taken::Replaced => Ok(StatusCode::OK),
+        }
+    })
+    .await
 }
 
 async fn delete(
@@ -56,10 +53,19 @@ async fn delete(
     Names((group, input, channel, name)): Path,
     headers: HeaderMap,
 ) -> ApiResult<StatusCode> {
-    let target = authorize(&context, (&group, &input, &channel), &headers).await?;
-    // Encoders delete by a list of their own, also what a restart of theirs never pushed.
-    receive::delete(&context, &target, &name).await.map_err(refused)?;
-    Ok(StatusCode::NO_CONTENT)
+    to_the_end(async move {
+        let target = authorize(&context, (&group, &input, &channel), &headers).await?;
+        // Encoders delete by a list of their own, also what a restart of theirs never pushed.
+        receive::delete(&context, &target, &name).await.map_err(refused)?;
+        Ok(StatusCode::NO_CONTENT)
+    })
+    .await
+}
+
+/// Does the work of a request in a task of its own. Encoders that are done hang up without waiting for the answer to what they
+/// sent last, and then nobody would go on with it here.
+async fn to_the_end(work: impl Future<Output = ApiResult<StatusCode>> + Send + 'static) -> ApiResult<StatusCode> {
+    tokio::spawn(work).await.map_err(ApiError::internal)?
 }
 
 /// The media types of playlists (RFC 8216, 4, and what encoders send).

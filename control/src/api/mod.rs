@@ -19,6 +19,7 @@ mod health;
 mod ingest;
 mod key_delivery;
 mod key_tokens;
+mod live_origin;
 mod openapi;
 mod origin;
 mod page;
@@ -70,6 +71,7 @@ pub fn router(context: Context) -> Router {
         .method_not_allowed_fallback(method_not_allowed)
         .layer(middleware::from_fn_with_state(context.clone(), extract::require_admin));
     let origin = origin::router()
+        .merge(live_origin::router())
         .method_not_allowed_fallback(method_not_allowed)
         .layer(middleware::from_fn_with_state(context.clone(), extract::require_origin));
     let open = Router::new()

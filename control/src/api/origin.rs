@@ -8,12 +8,13 @@ use axum::routing::get;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use packager::config::{ASSET_HEADER, BYTES_HEADER, Body as DocumentBody, Document, EDGE_HEADER, is_storage_path};
 use packager::limits::MAX_WARNINGS;
+use sqlx::SqliteConnection;
 
 use super::extract::Names;
 use crate::archive::{Conditions, RangeRequest, Storage, Unopened};
 use crate::context::Context;
 use crate::db::assets::Status;
-use crate::db::{assets, documents, edges, indexes, source_warnings, sources};
+use crate::db::{assets, channels, documents, edges, indexes, source_warnings, sources};
 use crate::error::{ApiError, ApiResult};
 use crate::protect;
 
@@ -31,9 +32,12 @@ async fn media(
     method: Method,
     headers: HeaderMap,
 ) -> ApiResult<Response> {
-    // Only what an asset names is served, and what lies beside that for playlists: the token is no key to everything in
-    // the storage.
-    if !is_storage_path(&path) || !sources::is_known(&mut *context.db.read().await?, &path).await? {
+    // Only what an asset names is served, and what lies beside that for playlists, and what was pushed to a channel: the
+    // token is no key to everything in the storage.
+    let mut db = context.db.read().await?;
+    let known = is_storage_path(&path) && (is_live(&mut db, &path).await? || sources::is_known(&mut db, &path).await?);
+    drop(db);
+    if !known {
         return Err(ApiError::not_found("no asset has such a source"));
     }
     let answer = send(&context.media, &path, &method, &headers).await;
@@ -43,6 +47,14 @@ async fn media(
         note(&context, &path, &headers, problem.detail()).await?;
     }
     answer
+}
+
+/// Whether a path is below the folder of a channel's objects, `live/{uid}/`.
+async fn is_live(db: &mut SqliteConnection, path: &str) -> sqlx::Result<bool> {
+    match path.strip_prefix("live/").and_then(|rest| rest.split_once('/')) {
+        Some((uid, _)) => channels::has_objects(db, uid).await,
+        None => Ok(false),
+    }
 }
 
 /// Notes on the asset that a read was for that a stored object is no longer what was indexed.
@@ -84,7 +96,10 @@ async fn index(
     method: Method,
     headers: HeaderMap,
 ) -> ApiResult<Response> {
-    if !is_storage_path(&path) || !indexes::is_known(&mut *context.db.read().await?, &path).await? {
+    let mut db = context.db.read().await?;
+    let known = is_storage_path(&path) && (is_live(&mut db, &path).await? || indexes::is_known(&mut db, &path).await?);
+    drop(db);
+    if !known {
         return Err(ApiError::not_found("no asset has such an index"));
     }
     send(&context.indexes, &path, &method, &headers).await

@@ -105,9 +105,14 @@ pub async fn count_of_group(db: &mut SqliteConnection, group_id: i64) -> sqlx::R
     sqlx::query_scalar("SELECT count(*) FROM channels WHERE group_id = ?").bind(group_id).fetch_one(db).await
 }
 
-/// Whether there is a channel whose objects have this id in their paths.
-pub async fn is_known(db: &mut SqliteConnection, uid: &str) -> sqlx::Result<bool> {
-    sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM channels WHERE uid = ?)").bind(uid).fetch_one(db).await
+/// Whether there is a channel with this id, or one was removed and its objects are still there.
+pub async fn has_objects(db: &mut SqliteConnection, uid: &str) -> sqlx::Result<bool> {
+    sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM channels WHERE uid = ?1) OR EXISTS (SELECT 1 FROM channel_remains WHERE uid = ?1)",
+    )
+    .bind(uid)
+    .fetch_one(db)
+    .await
 }
 
 /// Writes all changeable fields of the channel with `changed.id`.

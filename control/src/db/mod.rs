@@ -14,6 +14,7 @@ pub mod groups;
 pub mod indexes;
 pub mod source_warnings;
 pub mod sources;
+pub mod timelines;
 pub mod uploads;
 pub mod vault;
 

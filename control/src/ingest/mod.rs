@@ -9,5 +9,5 @@ pub mod receive;
 mod receiver;
 mod sweep;
 
-pub use receiver::Receiver;
+pub use receiver::{MAX_CONCURRENT_UPLOADS, Receiver};
 pub use sweep::{sweep_channels, sweep_indexes};

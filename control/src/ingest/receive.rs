@@ -141,7 +141,7 @@ where
     let name = is_storage_path(&upload.name).then(|| upload.name.clone());
     let result = receive(context, target, upload).await;
     match &result {
-        Ok(_) => context.live_wake.wake(),
+        Ok(_) => context.live.wake(target.channel_id),
         Err(refused) => refuse(context, target, name.as_deref(), refused).await,
     }
     result

@@ -356,7 +356,7 @@ impl Place {
 }
 
 /// A time in nanoseconds; of a clock that wraps, the one that is nearest to `near_ns`.
-fn unwrapped(start: Instant, wraps: bool, near_ns: i64) -> i64 {
+pub fn unwrapped(start: Instant, wraps: bool, near_ns: i64) -> i64 {
     let ns = start.nanoseconds();
     if !wraps {
         return ns;

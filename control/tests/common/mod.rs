@@ -90,9 +90,17 @@ impl Control {
 
     /// Opens what is in a directory, as a start of the program does.
     pub async fn open(directory: TempDir) -> Self {
+        Self::open_with(directory, Some(MasterKey::from_hex(MASTER_KEY).unwrap())).await
+    }
+
+    pub async fn without_master_key() -> Self {
+        Self::open_with(tempfile::tempdir().unwrap(), None).await
+    }
+
+    async fn open_with(directory: TempDir, master: Option<MasterKey>) -> Self {
         let data = directory.path();
         let db = Db::open(&data.join("control.db")).await.unwrap();
-        let vault = Vault::open(&db, Some(MasterKey::from_hex(MASTER_KEY).unwrap())).await.unwrap();
+        let vault = Vault::open(&db, master).await.unwrap();
         let context = Context::new(Parts {
             db,
             media: Storage::open(None, &data.join("media")).unwrap(),

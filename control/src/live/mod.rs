@@ -1,0 +1,172 @@
+//! Live timelines: one loop for each channel makes positions of what encoders push. `docs/live.md` describes the words.
+
+mod channel;
+mod input;
+mod line;
+mod publish;
+mod state;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::Result;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::clock;
+use crate::context::{Context, Wake};
+use crate::db::{channels, timelines};
+use channel::Channel;
+pub use publish::{InputState, Published, Status};
+
+/// The longest that a request for a timeline may wait for news.
+pub const MAX_WAIT: Duration = Duration::from_secs(10);
+/// How often what nobody can ask for any more is looked for.
+const RETENTION_INTERVAL: Duration = Duration::from_secs(30);
+/// What is kept whatever the endpoints say: the longest window of a manifest, and as long again for who still plays it.
+const LEAST_KEPT: Duration = Duration::from_secs(2 * 3600);
+/// How long the blocks of a position stay beside the part that has them: edges with an older timeline ask for them.
+const BLOCKS_KEPT: Duration = Duration::from_secs(600);
+/// Pause after a failure of the database or the storage.
+const PAUSE: Duration = Duration::from_secs(1);
+/// How often a channel is looked at though nothing has come.
+const IDLE: Duration = Duration::from_secs(30);
+
+/// All channels that have a loop.
+#[derive(Default)]
+pub struct Live {
+    channels: Mutex<HashMap<i64, Arc<Entry>>>,
+    /// A channel is new, or gone.
+    changed: Wake,
+}
+
+/// A channel that has a loop.
+#[derive(Default)]
+struct Entry {
+    published: Arc<Published>,
+    /// Something was pushed to it.
+    wake: Wake,
+}
+
+impl Live {
+    /// What a channel has published; `None` when it is not known.
+    pub fn of(&self, channel_id: i64) -> Option<Arc<Published>> {
+        self.lock().get(&channel_id).map(|entry| entry.published.clone())
+    }
+
+    /// Something was pushed to a channel, or it changed or is gone.
+    pub fn wake(&self, channel_id: i64) {
+        match self.lock().get(&channel_id) {
+            Some(entry) => entry.wake.wake(),
+            None => self.changed.wake(),
+        }
+    }
+
+    fn add(&self, channel_id: i64) -> Option<Arc<Entry>> {
+        let mut channels = self.lock();
+        if channels.contains_key(&channel_id) {
+            return None;
+        }
+        let entry = Arc::new(Entry::default());
+        channels.insert(channel_id, entry.clone());
+        Some(entry)
+    }
+
+    fn remove(&self, channel_id: i64) {
+        self.lock().remove(&channel_id);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<i64, Arc<Entry>>> {
+        self.channels.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Keeps a loop for every channel, until `stop` becomes true.
+pub async fn run(context: Context, mut stop: watch::Receiver<bool>) {
+    let mut wake = context.live.changed.listener();
+    let mut loops = JoinSet::new();
+    loop {
+        if let Err(error) = start_missing(&context, &mut loops, &stop).await {
+            tracing::error!(error = format!("{error:#}"), "channels could not be listed");
+        }
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => break,
+            _ = wake.changed() => {}
+            _ = loops.join_next(), if !loops.is_empty() => {}
+            () = tokio::time::sleep(IDLE) => {}
+        }
+    }
+    while loops.join_next().await.is_some() {}
+}
+
+async fn start_missing(context: &Context, loops: &mut JoinSet<()>, stop: &watch::Receiver<bool>) -> Result<()> {
+    let known = timelines::channels(&mut *context.db.read().await?).await?;
+    for id in known {
+        if let Some(entry) = context.live.add(id) {
+            let (context, stop) = (context.clone(), stop.clone());
+            loops.spawn(async move {
+                follow(&context, id, &entry, stop).await;
+                context.live.remove(id);
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The loop of one channel: it ends with the channel.
+async fn follow(context: &Context, id: i64, entry: &Entry, mut stop: watch::Receiver<bool>) {
+    let mut wake = entry.wake.listener();
+    let mut channel: Option<Channel> = None;
+    let mut retained = tokio::time::Instant::now();
+    loop {
+        let worked = tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => return,
+            worked = work(context, id, &entry.published, &mut channel, &mut retained) => worked,
+        };
+        let pause = match worked {
+            Ok(Some(pause)) => pause,
+            Ok(None) => return,
+            Err(error) => {
+                tracing::error!(channel = id, error = format!("{error:#}"), "a channel could not go on");
+                // What is in memory may be ahead of the database.
+                channel = None;
+                PAUSE
+            }
+        };
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => return,
+            _ = wake.changed() => {}
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+}
+
+/// One round; answers how long there is nothing to do, or `None` when the channel is gone.
+async fn work(
+    context: &Context,
+    id: i64,
+    published: &Arc<Published>,
+    channel: &mut Option<Channel>,
+    retained: &mut tokio::time::Instant,
+) -> Result<Option<Duration>> {
+    let Some(row) = channels::get(&mut *context.db.read().await?, id).await? else { return Ok(None) };
+    let channel = match channel {
+        Some(channel) => {
+            channel.set_row(row);
+            channel
+        }
+        None => channel.insert(Channel::open(context.clone(), row, published.clone()).await?),
+    };
+    let until = channel.tick().await?;
+    if retained.elapsed() >= RETENTION_INTERVAL {
+        *retained = tokio::time::Instant::now();
+        let days = timelines::time_shift_days(&mut *context.db.read().await?, id).await?;
+        let kept = i64::try_from(LEAST_KEPT.as_millis())?.max(days * 86_400_000);
+        channel.retain(kept, i64::try_from(BLOCKS_KEPT.as_millis())?).await?;
+    }
+    let pause = until.map_or(IDLE, |until| {
+        Duration::from_millis(until.saturating_sub(clock::now_ms()).max(1).unsigned_abs()).min(IDLE)
+    });
+    Ok(Some(pause))
+}
