@@ -13,6 +13,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
 use crate::Demo;
+use crate::live;
 use crate::process::{Running, Steps};
 use crate::product;
 use crate::rest::{Rest, describe};
@@ -37,7 +38,12 @@ pub fn run(options: &Demo) -> Result<()> {
     let (mut control, rest, token) = steps.step("start", || start(options, &data))?;
     let asset = steps.step("ingest", || ingest(&rest, &mut control, &data, &asset_name(options), &sources))?;
 
-    print(options, &token, &asset);
+    let channel = match options.live {
+        true => Some(steps.step("live", || live::start(&rest, options.control, options.edge, &data))?),
+        false => None,
+    };
+
+    print(options, &token, &asset, channel.as_ref());
     let status = control.wait()?;
     bail!("the control plane ended: {status}\n{}", last_lines(&data))
 }
@@ -280,7 +286,7 @@ fn finish(asset: Value) -> Result<Value> {
     Ok(asset)
 }
 
-fn print(options: &Demo, token: &str, asset: &Value) {
+fn print(options: &Demo, token: &str, asset: &Value, channel: Option<&live::Channel>) {
     println!("\nadministrator token  {token}");
     println!("REST                 http://{}/v1/assets", options.control);
     for playback in asset.get("playback_urls").and_then(Value::as_array).into_iter().flatten() {
@@ -290,10 +296,19 @@ fn print(options: &Demo, token: &str, asset: &Value) {
         println!("  playback URL       {url}");
         println!("  player             http://{}/player?url={}", options.control, query_value(&url));
     }
+    for endpoint in channel.into_iter().flat_map(|c| &c.endpoints) {
+        let part = |name: &str| endpoint.get(name).and_then(Value::as_str).unwrap_or_default();
+        let url = endpoint.pointer("/playback_urls/0/url").and_then(Value::as_str).unwrap_or_default();
+        let url = absolute(url, options.edge);
+        println!("\nlive {} ({})", part("name"), part("protocol"));
+        println!("  playback URL       {url}");
+        println!("  player             http://{}/player?url={}", options.control, query_value(&url));
+    }
     println!("\nCtrl-C stops everything.");
 }
 
-fn absolute(url: &str, edge: SocketAddr) -> String {
+/// The URL of a playback path at an edge.
+pub fn absolute(url: &str, edge: SocketAddr) -> String {
     if url.starts_with('/') { format!("http://{edge}{url}") } else { url.to_owned() }
 }
 

@@ -3,6 +3,7 @@
 mod checks;
 mod demo;
 mod fixtures;
+mod live;
 mod process;
 mod product;
 mod rest;
@@ -52,6 +53,9 @@ pub(crate) struct Demo {
     /// playlist of an HLS title. Without it, the bundled sample
     #[arg(long, value_name = "PATH")]
     media: Vec<PathBuf>,
+    /// Also start a live channel, fed by ffmpeg's test source
+    #[arg(long)]
+    live: bool,
     /// Address of the control plane: REST, player page
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     control: SocketAddr,

@@ -169,8 +169,11 @@ pub const MAX_PRESENTATION_US: u64 = 100 * 366 * 86_400 * 1_000_000;
 /// Listings of a timeline: an encoder that starts anew every minute makes eleven a day, and there are 30 days.
 pub const MAX_LISTINGS: usize = 1 << 12;
 
-/// Parts that no listing has yet: those of a listing, and as many again while it is being stored.
-pub const MAX_UNLISTED_PARTS: usize = 2 * crate::config::LISTING_PARTS as usize;
+/// Parts that no listing has yet: those of sixteen listings, for when the storage takes none for a while.
+pub const MAX_UNLISTED_PARTS: usize = 16 * crate::config::LISTING_PARTS as usize;
+
+/// Positions since the last part: those of sixteen parts, for when the storage takes none for a while.
+pub const MAX_OPEN_POSITIONS: u64 = 16 * crate::config::PART_POSITIONS as u64;
 
 /// Segments of a live playlist.
 pub const LIVE_SEGMENTS: RangeInclusive<u32> = 2..=100;

@@ -90,14 +90,13 @@ fn request<'a>(endpoint: &'a Endpoint, timeline: &'a Arc<packager::config::Timel
 /// The media of every segment of the same length that the fixture has as an asset.
 fn stored(documents: &job::Documents, title: &Title, track: TrackName, format: SegmentFormat) -> Vec<Vec<u8>> {
     let all = title.segments_of(documents).into_iter();
-    let own = all.filter_map(|(resource, _, bytes)| match resource {
-        packager::route::Resource::Tagged { track: own, file: TrackFile::Segment { number, format: f }, .. }
-            if own == track && f == format =>
-        {
-            Some((number, bytes))
-        }
-        _ => None,
-    });
+    let own =
+        all.filter_map(|(resource, _, bytes)| match resource {
+            packager::route::Resource::Tagged {
+                track: own, file: TrackFile::Segment { number, format: f }, ..
+            } if own == track && f == format => Some((number, bytes)),
+            _ => None,
+        });
     own.collect::<BTreeMap<u32, Vec<u8>>>().into_values().collect()
 }
 

@@ -5,6 +5,7 @@
 
 mod append;
 mod archive;
+mod harvest;
 mod iframes;
 mod job;
 mod numbering;
@@ -16,6 +17,7 @@ mod window;
 
 pub use append::{Change, append, check};
 pub use archive::{Fetch, Prepared};
+pub use harvest::{Harvested, Stretch, index, split};
 pub use job::{Documents, Job, Step, tag};
 pub use numbering::{Numbering, Place};
 pub use query::{End, Query};

@@ -146,7 +146,7 @@ impl fmt::Display for Query {
         let mut time = |f: &mut fmt::Formatter<'_>, name: &str, ms: u64| {
             write!(f, "{separator}{name}={}", ms / 1000)?;
             separator = "&";
-            if ms % 1000 != 0 { write!(f, ".{:03}", ms % 1000) } else { Ok(()) }
+            if ms.is_multiple_of(1000) { Ok(()) } else { write!(f, ".{:03}", ms % 1000) }
         };
         if let Some(ms) = self.start_ms {
             time(f, "start", ms)?;

@@ -75,6 +75,14 @@ pub(super) fn select(
     let edge = timeline.periods.last().map_or(0, |p| p.end_us);
     let presented = |ms: u64| ms.saturating_sub(timeline.epoch_ms).saturating_mul(1000);
     let query = wanted.query;
+    // Both ends are looked for at once.
+    let mut found = true;
+    for ms in query.start_ms.into_iter().chain(query.end.map(|end| end.ms().saturating_sub(1))) {
+        found &= archive.position_at(presented(ms))?.is_some();
+    }
+    if !found {
+        return Ok(None);
+    }
     let (mut end, mut closed) = (listed.end, timeline.ended);
     if let Some(limit) = query.end {
         let time = presented(limit.ms());
@@ -111,13 +119,7 @@ pub(super) fn select(
     let (start, kind) = match query.start_ms {
         Some(ms) => {
             let time = presented(ms);
-            let Some(position) = archive.position_at(time)? else { return Ok(None) };
-            let mut first = numbering.of(position).map_or(end, |p| p.number);
-            if first < end {
-                // Between two periods it is the later one that is meant.
-                let Some(span) = span_us(archive, numbering, first)? else { return Ok(None) };
-                first += u64::from(span.end <= time);
-            }
+            let Some(first) = segment_at(archive, numbering, time)? else { return Ok(None) };
             if first >= end || time >= edge {
                 return none();
             }
@@ -160,11 +162,19 @@ fn slide(
             let depth = depth_seconds(wanted);
             let Some(span) = span_us(archive, numbering, listed.end - 1)? else { return Ok(None) };
             let time = span.end.saturating_sub(u64::from(depth) * 1_000_000);
-            let Some(position) = archive.position_at(time)? else { return Ok(None) };
-            let first = numbering.of(position).map_or(listed.start, |p| p.number);
+            let Some(first) = segment_at(archive, numbering, time)? else { return Ok(None) };
             Ok(Some(first.clamp(listed.start, listed.end - 1)))
         }
     }
+}
+
+/// The segment that is presented at a time in microseconds, or the next one where nothing is.
+fn segment_at(archive: &mut Archive, numbering: &Numbering<'_>, time: u64) -> Result<Option<u64>> {
+    let Some(position) = archive.position_at(time)? else { return Ok(None) };
+    let place =
+        numbering.of(position).ok_or_else(|| Error::bad_source(format!("no period has position {position}")))?;
+    let Some(span) = span_us(archive, numbering, place.number)? else { return Ok(None) };
+    Ok(Some(place.number.saturating_add(u64::from(span.end <= time))))
 }
 
 /// How far back players of DASH may go: what the endpoint says, and never less than they start behind the live edge.

@@ -315,6 +315,30 @@ impl Channel {
         self.publish();
     }
 
+    /// Everything that is stored: heads, their blocks, and whether a period begins with them.
+    pub fn stored(&self) -> Vec<(Head, Bytes, bool)> {
+        let begins = |first: u64| self.timeline.periods.iter().any(|p| p.first == first);
+        let listed = self.timeline.listings.iter().flat_map(|l| {
+            let json = &self.objects[&self.timeline.listing_path(l.first)];
+            serde_json::from_slice::<Vec<PartEntry>>(json).expect("JSON")
+        });
+        let mut all: Vec<(Head, Bytes, bool)> = listed
+            .chain(self.timeline.parts.iter().cloned())
+            .map(|part| {
+                let bytes = &self.objects[&self.timeline.part_path(part.first)];
+                let head = Head::read(&bytes[..part.head_bytes as usize], part.bytes).expect("a head");
+                (head, bytes.slice(part.head_bytes as usize..), begins(part.first))
+            })
+            .collect();
+        if let Some((first, head, ..)) = &self.open {
+            for (position, head) in (*first..).zip(live::split(head)) {
+                let blocks = self.objects[&self.timeline.blocks_path(position)].clone();
+                all.push((head, blocks, begins(position)));
+            }
+        }
+        all
+    }
+
     pub fn timeline(&self) -> Arc<Timeline> {
         Arc::new(self.timeline.clone())
     }

@@ -74,7 +74,7 @@ impl Timeline {
         }
         self.parts.iter().try_for_each(PartEntry::check)?;
         let Some(open) = &self.open else { return Ok(()) };
-        if open.first >= self.next || self.next - open.first > PART_POSITIONS.into() {
+        if open.first >= self.next || self.next - open.first > limits::MAX_OPEN_POSITIONS {
             return Err(format!("open: {} to {} is no part", open.first, self.next));
         }
         open.counters.check()
@@ -172,12 +172,12 @@ mod tests {
             position_seconds: 2,
             ended: false,
             first: 10,
-            next: 5003,
-            periods: vec![period(0, 4200), period(4200, 5003)],
+            next: 6003,
+            periods: vec![period(0, 4200), period(4200, 6003)],
             before: Removed::default(),
             listings: vec![ListingEntry { first: 0, start_us: 0, bytes: 5000 }],
             parts: vec![part(4096, 64), part(4160, 40), part(4200, 64)],
-            open: Some(OpenPart { first: 4990, head: String::new(), counters: Counters::default() }),
+            open: Some(OpenPart { first: 5990, head: String::new(), counters: Counters::default() }),
         }
     }
 
@@ -188,7 +188,7 @@ mod tests {
         assert_eq!(Timeline::from_json(&json).unwrap(), timeline);
         assert!(Timeline::from_json(&json[1..]).is_err());
         let empty = Timeline {
-            first: 5003,
+            first: 6003,
             periods: Vec::new(),
             listings: Vec::new(),
             parts: Vec::new(),
@@ -211,10 +211,10 @@ mod tests {
             ("published_ms", |t| t.published_ms = limits::MAX_UNIX_MS + 1),
             ("position_seconds", |t| t.position_seconds = 0),
             ("position_seconds", |t| t.position_seconds = 61),
-            ("first and next", |t| t.first = 5004),
+            ("first and next", |t| t.first = 6004),
             ("first and next", |t| t.next = limits::MAX_POSITIONS + 1),
             ("periods", |t| t.periods[1].first = 0),
-            ("periods", |t| t.periods[1].first = 5003),
+            ("periods", |t| t.periods[1].first = 6003),
             ("periods", |t| t.periods[1].first = u64::MAX),
             ("periods", |t| t.periods[0].first = 11),
             ("periods", |t| t.periods.clear()),
@@ -238,9 +238,9 @@ mod tests {
             ("part 4160", |t| t.parts[1].bytes = u64::MAX),
             ("counters", |t| t.parts[1].counters.packets = vec![16]),
             ("counters", |t| t.parts[1].counters.sample_aes = vec![0; limits::MAX_TRACKS + 1]),
-            ("open", |t| t.open.as_mut().unwrap().first = 4260),
+            ("open", |t| t.open.as_mut().unwrap().first = 4263),
             ("open", |t| t.open.as_mut().unwrap().first = 4900),
-            ("open", |t| t.open.as_mut().unwrap().first = 5003),
+            ("open", |t| t.open.as_mut().unwrap().first = 6003),
             ("open", |t| t.open.as_mut().unwrap().first = u64::MAX),
         ];
         for (number, (field, change)) in cases.iter().enumerate() {
