@@ -40,7 +40,7 @@ pub(super) fn present(offer: &Offer, head: Head, segments: &[Range<usize>], end_
             segments,
             protection,
             // What the encoder announces does not change while the window moves. No key frame lasts longer than its segment.
-            peak_bandwidth: track.peak_bitrate,
+            peak_bandwidth: track.peak_bitrate.max(1),
             average_bandwidth: track.average_bitrate,
             iframe_bandwidth: if track.is_video() { track.peak_bitrate } else { 0 },
         })
