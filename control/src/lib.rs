@@ -14,6 +14,7 @@ pub mod embedded;
 pub mod error;
 pub mod ingest;
 pub mod jobs;
+pub mod listen;
 pub mod live;
 pub mod locate;
 pub mod options;

@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -17,6 +16,7 @@ use crate::db::{self, Db};
 use crate::embedded::{self, EmbeddedEdge};
 use crate::ingest::Receiver;
 use crate::jobs;
+use crate::listen;
 use crate::live::Live;
 use crate::locate;
 use crate::options::{MasterKeyText, ServeOptions};
@@ -69,10 +69,10 @@ pub async fn serve(options: ServeOptions) -> Result<Server> {
     let db = Db::open(&options.data.join("control.db")).await?;
     let vault = Vault::open(&db, master.clone()).await?;
 
-    let listener = listen(options.listen).await?;
+    let listener = bind(options.listen).await?;
     let control = listener.local_addr()?;
     let edge_listener = match edge_address(&options, &db).await? {
-        Some(address) => Some((listen(address).await?, locate::component(options.component.as_deref())?)),
+        Some(address) => Some((bind(address).await?, locate::component(options.component.as_deref())?)),
         None => None,
     };
     let edge = edge_listener.as_ref().map(|(listener, _)| listener.local_addr()).transpose()?;
@@ -132,7 +132,7 @@ pub async fn serve(options: ServeOptions) -> Result<Server> {
     Ok(Server { context, control, edge, master, stop, tasks })
 }
 
-async fn listen(address: SocketAddr) -> Result<TcpListener> {
+async fn bind(address: SocketAddr) -> Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| format!("listening on {address}"))
 }
 
@@ -149,21 +149,13 @@ async fn edge_address(options: &ServeOptions, db: &Db) -> Result<Option<SocketAd
 }
 
 async fn serve_control(listener: TcpListener, router: axum::Router, mut stop: watch::Receiver<bool>) {
-    let mut graceful = stop.clone();
-    // Without it an answer's last packet waits for the acknowledgement of the one before: 40 ms for every index read.
-    let listener = listener.tap_io(|stream| {
-        let _ = stream.set_nodelay(true);
-    });
-    let router = router.into_make_service_with_connect_info::<SocketAddr>();
-    let server = axum::serve(listener, router).with_graceful_shutdown(async move {
-        let _ = graceful.wait_for(|stop| *stop).await;
-    });
+    let server = listen::serve(listener, router, stop.clone());
     let deadline = async {
         let _ = stop.wait_for(|stop| *stop).await;
         tokio::time::sleep(GRACE).await;
     };
     tokio::select! {
-        result = server => if let Err(error) = result { tracing::error!(%error, "the control plane's listener failed") },
+        () = server => {}
         () = deadline => tracing::warn!("requests were cut off at the end"),
     }
 }

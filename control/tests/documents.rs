@@ -9,6 +9,7 @@ use common::Control;
 use control::api;
 use control::context::{Context, KeyLimits, Parts, Wake};
 use control::ingest::Receiver;
+use control::live::Live;
 use http::{Method, Request, header};
 use serde_json::Value;
 
@@ -121,7 +122,7 @@ async fn the_player_page_is_served_and_nothing_beside_it() {
         player: Some(dist),
         ingest_wake: Wake::default(),
         keys_wake: Wake::default(),
-        live_wake: Wake::default(),
+        live: Live::default(),
         push_wake: Wake::default(),
     });
     let control = Control { router: api::router(context.clone()), context, directory };

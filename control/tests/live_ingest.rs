@@ -24,6 +24,7 @@ struct Channel {
     control: Control,
     address: std::net::SocketAddr,
     view: Value,
+    _stop: tokio::sync::watch::Sender<bool>,
 }
 
 impl Channel {
@@ -35,8 +36,9 @@ impl Channel {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let router = control.router.clone();
-        tokio::spawn(async move { axum::serve(listener, router).await });
-        Self { control, address, view }
+        let (stop, stopped) = tokio::sync::watch::channel(false);
+        tokio::spawn(control::listen::serve(listener, router, stopped));
+        Self { control, address, view, _stop: stop }
     }
 
     fn credentials(&self, input: usize) -> String {
@@ -194,14 +196,13 @@ async fn ffmpeg(seconds: u32, output: &[&str]) {
 #[tokio::test(flavor = "multi_thread")]
 async fn ffmpeg_pushes_transport_streams() {
     let channel = Channel::new("HLS").await;
-    let mut wake = channel.context().live_wake.listener();
     let url = channel.url(1, "index.m3u8");
     let all = ["-map", "0:v", "-map", "1:a", "-f", "hls", "-method", "PUT", "-http_persistent", "1", "-hls_time", "1"];
-    ffmpeg(5, &[&all[..], &["-hls_list_size", "3", "-hls_flags", "delete_segments", &url]].concat()).await;
+    ffmpeg(7, &[&all[..], &["-hls_list_size", "3", "-hls_flags", "delete_segments", &url]].concat()).await;
     // ffmpeg hangs up without waiting for the answers to what it sends last.
     channel.until_ended(1, 1).await;
     let media = channel.media().await;
-    assert!((5..=6).contains(&media.len()), "{media:?}");
+    assert!((7..=8).contains(&media.len()), "{media:?}");
     for (number, upload) in media.iter().enumerate() {
         assert_eq!((upload.input, upload.name.as_str()), (1, format!("index{number}.ts").as_str()));
         assert_eq!(upload.kind, UploadKind::Segment);
@@ -211,7 +212,11 @@ async fn ffmpeg_pushes_transport_streams() {
         let info = channel.context().media.info(path).await.unwrap();
         assert_eq!((info.bytes, &info.etag), (upload.bytes.unsigned_abs(), &upload.etag));
     }
-    channel.until("ffmpeg deletes old segments", async |c| c.media().await[0].status == UploadStatus::Gone).await;
+    channel
+        .until("ffmpeg deletes old segments", async |c| {
+            c.media().await[..3].iter().all(|upload| upload.status == UploadStatus::Gone)
+        })
+        .await;
     assert_eq!(media.last().unwrap().status, UploadStatus::Stored);
     let playlists = channel.playlists(1).await;
     assert_eq!(
@@ -223,9 +228,6 @@ async fn ffmpeg_pushes_transport_streams() {
     let status = channel.status(1).await;
     assert_eq!((&status["refused"], &status["last_refusal"]), (&json!(0), &Value::Null), "{status}");
     assert!(status["uploads"].as_u64().unwrap() >= 10 && status["bytes"].as_u64().unwrap() > 10_000, "{status}");
-    assert!(wake.has_changed().unwrap());
-    wake.mark_unchanged();
-    assert!(!wake.has_changed().unwrap());
     assert_eq!(channel.status(2).await["uploads"], 0);
 }
 
@@ -267,7 +269,8 @@ async fn ffmpeg_pushes_two_renditions_of_fragments_to_both_inputs() {
     };
     tokio::join!(push(1), push(2));
     for input in [1, 2] {
-        channel.until_ended(input, 3).await;
+        // ffmpeg 5.1 leaves the playlist of the audio as it is.
+        channel.until_ended(input, 2).await;
         let media: Vec<Upload> = channel.media().await.into_iter().filter(|upload| upload.input == input).collect();
         let mut playlists: Vec<(String, UploadKind)> =
             channel.playlists(input).await.into_iter().map(|upload| (upload.name, upload.kind)).collect();

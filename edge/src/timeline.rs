@@ -26,6 +26,9 @@ pub const PATIENCE: Duration = Duration::from_secs(2);
 /// After so long without a new one the whole timeline is asked for: a channel that began anew counts its revisions from
 /// the start, and nothing after the one that is known would ever come.
 pub const WHOLE: Duration = Duration::from_secs(10);
+/// How long a timeline is served on that control has no more: control has none either when it has just started. Of a
+/// channel that is gone the endpoints are gone too.
+pub const GONE: Duration = Duration::from_secs(30);
 /// How often a request looks whether the one that it waits for has ended.
 const FLIGHT_POLL: Duration = Duration::from_millis(5);
 
@@ -55,7 +58,7 @@ struct Latest {
     came: Duration,
     /// When control was last heard to have no newer one.
     confirmed: Duration,
-    /// Whether control did not answer when it was asked last.
+    /// Whether control did not answer, or had none, when it was asked last.
     away: bool,
 }
 
@@ -155,6 +158,9 @@ impl<P: Platform> Edge<P> {
             }
             (Ok(Pulled::NothingNew), Some(latest)) => {
                 (State::Timeline(Latest { confirmed: now, away: false, ..latest }), FRESH)
+            }
+            (Ok(Pulled::Absent), Some(latest)) if now.saturating_sub(latest.confirmed) < GONE => {
+                (State::Timeline(Latest { away: true, ..latest }), AWAY)
             }
             (Ok(Pulled::NothingNew | Pulled::Absent), _) => (State::Absent, AWAY),
             (Err(why), Some(latest)) => {

@@ -380,7 +380,7 @@ impl Channel {
     /// Writes the open part, and a listing when it is time for one. Viewers notice nothing.
     async fn close_part(&mut self) -> Result<()> {
         let Some(state) = &mut self.state else { return Ok(()) };
-        let Some((entry, bytes)) = state.part() else { return Ok(()) };
+        let Some((entry, bytes)) = state.part()? else { return Ok(()) };
         self.context.indexes.write(&state.timeline.part_path(entry.first), bytes.into()).await?;
         state.close(entry);
         if let Some((entry, bytes)) = state.listing() {
@@ -500,8 +500,14 @@ fn objects(timeline: &Timeline) -> BTreeSet<String> {
 }
 
 fn read_head(bytes: &[u8]) -> Result<Head> {
-    let head = Head::read(bytes, u64::MAX)?;
+    let mut head = Head::read(bytes, u64::MAX)?;
     ensure!(head.alone, "the head of a position stands alone");
+    // Its blocks are in an object of their own, not behind it.
+    let mut at = 0;
+    for fragment in head.tracks.iter_mut().flat_map(|t| &mut t.fragments) {
+        fragment.block_offset = at;
+        at += u64::from(fragment.block_bytes);
+    }
     Ok(head)
 }
 

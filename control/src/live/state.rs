@@ -188,9 +188,12 @@ impl State {
         Ok(())
     }
 
-    /// The open part as an object, and what the timeline will say of it.
-    pub fn part(&self) -> Option<(PartEntry, Vec<u8>)> {
-        let (head, first) = (self.head.as_ref()?, self.open.first()?);
+    /// The open part as an object, and what the timeline will say of it; `None` when no position is open.
+    ///
+    /// # Errors
+    /// When blocks are missing.
+    pub fn part(&self) -> Result<Option<(PartEntry, Vec<u8>)>> {
+        let (Some(head), Some(first)) = (&self.head, self.open.first()) else { return Ok(None) };
         let mut bytes = head.write();
         let head_bytes = bytes.len() as u64;
         for track in 0..head.tracks.len() {
@@ -199,7 +202,7 @@ impl State {
                 for fragment in fragments.unwrap_or_default() {
                     let start = fragment.block_offset as usize;
                     let block = position.blocks.get(start..start + fragment.block_bytes as usize);
-                    bytes.extend_from_slice(block.unwrap_or_default());
+                    bytes.extend_from_slice(block.context("a block of a position is missing")?);
                 }
             }
         }
@@ -212,7 +215,7 @@ impl State {
             head_bytes,
             counters: self.counters.clone(),
         };
-        Some((entry, bytes))
+        Ok(Some((entry, bytes)))
     }
 
     /// The open part is stored as `entry`.

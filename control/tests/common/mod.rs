@@ -13,6 +13,7 @@ use control::db::assets::{Indexed, Status};
 use control::db::indexes::IndexObject;
 use control::db::{Db, assets, indexes, sources};
 use control::ingest::Receiver;
+use control::live::Live;
 use control::push::{Client, documents};
 use control::secrets::Secrets;
 use control::vault::{MasterKey, Vault};
@@ -118,7 +119,7 @@ impl Control {
             player: None,
             ingest_wake: Wake::default(),
             keys_wake: Wake::default(),
-            live_wake: Wake::default(),
+            live: Live::default(),
             push_wake: Wake::default(),
         });
         Self { router: api::router(context.clone()), context, directory }

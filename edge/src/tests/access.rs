@@ -172,6 +172,10 @@ fn shared_caches_keep_nothing_that_is_guarded() {
             let answer = ask(&edge, Method::Get, &path, &headers).await;
             assert_eq!((answer.status, kept(&answer).as_str()), (status, cache_control), "{path}");
         }
+        let edge = live(&channel, codes());
+        edge.platform.script(|_| Reply::status(404));
+        let answer = ask(&edge, Method::Get, MANIFEST, &[CODE]).await;
+        assert_eq!((answer.status, kept(&answer).as_str()), (404, "private, max-age=1"), "without media");
     });
 }
 

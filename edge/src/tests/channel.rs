@@ -1,6 +1,7 @@
-//! A live channel behind a fake control plane: one audio track, positions of two seconds, all in the open part.
+//! A live channel behind a fake control plane: one audio track, positions of two seconds.
 
 use std::cell::{Cell, RefCell};
+use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -8,8 +9,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use packager::config::{
-    Access, Body as DocumentBody, Counters, DOCUMENT_VERSION, Document, Endpoint, LiveManifest, LivePeriod, OpenPart,
-    PackageType, Removed, SourceObject, StreamSelection, Timeline, endpoint_key,
+    Access, Body as DocumentBody, Counters, DOCUMENT_VERSION, Document, Endpoint, LISTING_PARTS, ListingEntry,
+    LiveManifest, LivePeriod, OpenPart, PART_POSITIONS, PackageType, PartEntry, Removed, SourceObject, StreamSelection,
+    Timeline, endpoint_key,
 };
 use packager::index::block::{self, Block, Extent, Object, Sample, Source};
 use packager::index::head::{Audio, Cut, Fragment, Head, Media, Storage, SyncLayout, Track};
@@ -55,12 +57,19 @@ impl Channel {
             return if self.is_away.get() { Reply::Refused } else { self.answer(rest) };
         }
         let id = &self.timeline.borrow().id;
-        if let Some(position) = path.strip_prefix(&format!("indexes/live/{id}/blocks/")) {
-            return ranged(request, &written(id, position.parse().expect("a position")));
+        let number = |text: &str| text.parse::<u64>().expect("a position");
+        if let Some(path) = path.strip_prefix(&format!("indexes/live/{id}/")) {
+            let bytes = match path.split_once('/') {
+                Some(("blocks", position)) => written(id, number(position)),
+                Some(("parts", name)) => part(id, number(name.strip_suffix(".epix").expect("a part"))).1,
+                Some(("listings", name)) => listing(id, number(name.strip_suffix(".json").expect("a listing"))),
+                _ => panic!("{path} is no object of the channel"),
+            };
+            return ranged(request, &bytes);
         }
         let media = path.strip_prefix(&format!("media/live/{id}/media/")).expect("media of the channel");
         assert!(!request.headers.iter().any(|(name, _)| *name == packager::config::ASSET_HEADER), "it is no asset's");
-        ranged(request, &position_media(media.parse().expect("a position")))
+        ranged(request, &position_media(number(media)))
     }
 
     fn answer(&self, query: &str) -> Reply {
@@ -103,7 +112,7 @@ pub fn endpoint(revision: u64, access: Access) -> Document {
         audio_separation: false,
         stream_selection: StreamSelection::default(),
         manifest: LiveManifest::Hls { segments: 3, program_date_time_seconds: None },
-        time_shift_seconds: 3600,
+        time_shift_seconds: 86_400,
         access,
         protection: None,
     };
@@ -114,8 +123,18 @@ pub fn position_media(position: u64) -> Vec<u8> {
     (0..POSITION_BYTES).map(|n| (n * 7 + position) as u8).collect()
 }
 
+/// All full parts are parts, and all full listings are listings.
 fn timeline(positions: u64) -> Timeline {
     let id = "0123456789abcdef";
+    let (part_positions, listed_positions) = (u64::from(PART_POSITIONS), u64::from(PART_POSITIONS * LISTING_PARTS));
+    let listed = positions / listed_positions * listed_positions;
+    let open = positions / part_positions * part_positions;
+    let listings = (0..listed).step_by(PART_POSITIONS as usize * LISTING_PARTS as usize).map(|first| ListingEntry {
+        first,
+        start_us: first * 2_000_000,
+        bytes: listing(id, first).len() as u64,
+    });
+    let parts = (listed..open).step_by(PART_POSITIONS as usize).map(|first| part(id, first).0);
     Timeline {
         version: DOCUMENT_VERSION,
         channel_group: "g".into(),
@@ -131,21 +150,45 @@ fn timeline(positions: u64) -> Timeline {
         next: positions,
         periods: vec![LivePeriod { first: 0, start_us: 0, end_us: positions * 2_000_000, discontinuity: false }],
         before: Removed::default(),
-        listings: Vec::new(),
-        parts: Vec::new(),
-        open: Some(OpenPart {
-            first: 0,
-            head: STANDARD.encode(head(id, positions).write()),
+        listings: listings.collect(),
+        parts: parts.collect(),
+        open: (open < positions).then(|| OpenPart {
+            first: open,
+            head: STANDARD.encode(head(id, open..positions).write()),
             counters: Counters::default(),
         }),
     }
 }
 
-fn head(id: &str, positions: u64) -> Head {
+/// The part that begins with a position, and its bytes.
+fn part(id: &str, first: u64) -> (PartEntry, Vec<u8>) {
+    let positions = first..first + u64::from(PART_POSITIONS);
+    let mut bytes = head(id, positions.clone()).write();
+    let head_bytes = bytes.len() as u64;
+    bytes.extend(positions.clone().flat_map(|position| written(id, position)));
+    let entry = PartEntry {
+        first,
+        positions: PART_POSITIONS,
+        start_us: first * 2_000_000,
+        end_us: positions.end * 2_000_000,
+        bytes: bytes.len() as u64,
+        head_bytes,
+        counters: Counters::default(),
+    };
+    (entry, bytes)
+}
+
+fn listing(id: &str, first: u64) -> Vec<u8> {
+    let firsts = (0..u64::from(LISTING_PARTS)).map(|number| first + number * u64::from(PART_POSITIONS));
+    serde_json::to_vec(&firsts.map(|first| part(id, first).0).collect::<Vec<_>>()).expect("JSON")
+}
+
+fn head(id: &str, positions: Range<u64>) -> Head {
     let cut = |position: u64| Cut { second: position as u32 * 2, source_segment: true, period: false };
     let mut track = track(id);
-    track.end = positions * 2 * u64::from(SECOND);
-    track.fragments = (0..positions)
+    track.end = positions.end * 2 * u64::from(SECOND);
+    track.fragments = positions
+        .clone()
         .map(|position| Fragment {
             samples: 2,
             bytes: POSITION_BYTES,
@@ -155,7 +198,7 @@ fn head(id: &str, positions: u64) -> Head {
             ..Fragment::default()
         })
         .collect();
-    Head { alone: true, cuts: (0..positions).map(cut).collect(), tracks: vec![track] }
+    Head { alone: true, cuts: positions.map(cut).collect(), tracks: vec![track] }
 }
 
 /// The blocks of a position.
@@ -216,5 +259,6 @@ fn ranged(request: &Outgoing, bytes: &[u8]) -> Reply {
     let field = request.headers.iter().find(|(name, _)| *name == "range").map(|(_, value)| value.as_str());
     let (first, last) = field.and_then(|f| f.strip_prefix("bytes=")).and_then(|f| f.split_once('-')).expect("a range");
     let range = first.parse::<usize>().expect("a number")..last.parse::<usize>().expect("a number") + 1;
-    Reply::part(range.start as u64..range.end as u64, bytes.len() as u64, bytes[range].to_vec())
+    let part = bytes.get(range.clone()).map(<[u8]>::to_vec);
+    part.map_or(Reply::status(416), |part| Reply::part(range.start as u64..range.end as u64, bytes.len() as u64, part))
 }

@@ -57,6 +57,10 @@ pub struct Fake {
     pub origin: RefCell<Box<Script>>,
     /// Path and `Range` of every request to the origin.
     pub asked: RefCell<Vec<(String, Option<String>)>>,
+    /// Requests to the origin that wait for their answer.
+    pub waiting: Cell<usize>,
+    /// The most of them at a time.
+    pub most_at_once: Cell<usize>,
 }
 
 pub const CONTROL: &str = "http://control.test";
@@ -75,6 +79,8 @@ impl Default for Fake {
             trusted_proxies: RefCell::new("0".to_owned()),
             origin: RefCell::new(Box::new(|_| Reply::Refused)),
             asked: RefCell::default(),
+            waiting: Cell::default(),
+            most_at_once: Cell::default(),
         }
     }
 }
@@ -154,7 +160,10 @@ impl Platform for Fake {
         assert_eq!(field("authorization").as_deref(), Some("Bearer secret"));
         let path = request.url.strip_prefix(CONTROL).expect("a request to control").to_owned();
         self.asked.borrow_mut().push((path, field("range")));
+        self.waiting.set(self.waiting.get() + 1);
+        self.most_at_once.set(self.most_at_once.get().max(self.waiting.get()));
         pass(2).await;
+        self.waiting.set(self.waiting.get() - 1);
         let reply = (self.origin.borrow())(&request);
         match reply {
             Reply::Refused => Err("connection refused".to_owned()),

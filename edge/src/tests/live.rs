@@ -1,8 +1,10 @@
 //! Live endpoints: manifests, segments, and the clock.
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use futures::executor::block_on;
+use futures::future::join_all;
 use packager::config::Access;
 
 use super::channel::{Channel, MANIFEST, endpoint, live, position_media};
@@ -137,6 +139,36 @@ fn the_query_reaches_the_playlists() {
 }
 
 #[test]
+fn a_long_window_reads_each_part_once_and_a_few_at_a_time() {
+    block_on(async {
+        // A listing of 64 parts, a part, and the open one with 3 positions.
+        let positions = 64 * 64 + 64 + 3;
+        let channel = Channel::new(positions);
+        let edge = live(&channel, Access::default());
+        let path = format!("{}?start=1699999990", channel.path("playlist.m3u8"));
+        let playlist = text(&edge, &path).await;
+        assert_eq!(playlist.matches(".m4s").count() as u64, positions);
+        let indexes = |edge: &Edge<Fake>| {
+            let asked = edge.platform.asked.borrow();
+            asked.iter().map(|a| a.0.clone()).filter(|path| path.contains("/indexes/")).collect::<Vec<_>>()
+        };
+        let first = indexes(&edge);
+        assert_eq!(first.len(), 1 + 64 + 1);
+        assert_eq!(first.iter().collect::<BTreeSet<_>>().len(), first.len());
+        assert!(edge.platform.most_at_once.get() <= 16, "{} at a time", edge.platform.most_at_once.get());
+        channel.timeline.borrow_mut().revision += 1;
+        edge.platform.later(FRESH);
+        assert_eq!(text(&edge, &path).await, playlist);
+        assert_eq!(indexes(&edge).len(), first.len(), "parts never change");
+
+        for number in [0, 63, 64, 4095, 4096, 4160, 4162] {
+            let segment = body(get(&edge, &channel.path(&format!("{number}.m4s"))).await).await;
+            assert!(segment.ends_with(&position_media(number)), "{number}");
+        }
+    });
+}
+
+#[test]
 fn an_offset_moves_with_the_clock_though_nothing_comes() {
     block_on(async {
         let channel = Channel::new(5);
@@ -157,8 +189,9 @@ fn a_segment_that_another_instance_has_listed_is_waited_for_once() {
         let edge = live(&channel, Access::default());
         text(&edge, &channel.path("playlist.m3u8")).await;
         channel.grow();
-        let answer = get(&edge, &channel.path("5.m4s")).await;
-        assert_eq!(answer.status, 200, "and not only after the next request");
+        let path = channel.path("5.m4s");
+        let answers = join_all((0..10).map(|_| get(&edge, &path))).await;
+        assert!(answers.iter().all(|answer| answer.status == 200), "and not only after the next request");
         assert_eq!(channel.asked.borrow().len(), 2);
 
         let start = edge.platform.now.get();

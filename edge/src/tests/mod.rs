@@ -4,6 +4,7 @@ mod access;
 mod channel;
 mod documents;
 mod fake;
+mod hostile;
 mod live;
 mod origin;
 mod push;

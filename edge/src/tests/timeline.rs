@@ -14,7 +14,7 @@ use crate::origin::HEAD_TIMEOUT;
 use crate::problem::Problem;
 use crate::serve::{Edge, Method};
 use crate::settings::Settings;
-use crate::timeline::{AWAY, FRESH, PATIENCE, WHOLE};
+use crate::timeline::{AWAY, FRESH, GONE, OLD, PATIENCE, WHOLE};
 
 async fn revision(edge: &Rc<Edge<Fake>>) -> Result<u64, Problem> {
     let settings = Settings::read(&edge.platform).await.expect("settings");
@@ -33,6 +33,28 @@ fn a_thousand_requests_are_one_and_the_next_thousand_too() {
             edge.platform.later(FRESH);
         }
         assert_eq!(*channel.asked.borrow(), ["", "after=5&wait=0", "after=5&wait=0"]);
+    });
+}
+
+#[test]
+fn who_comes_while_control_is_asked_waits_for_it_or_takes_the_last_one() {
+    block_on(async {
+        let channel = Channel::new(5);
+        let edge = live(&channel, Access::default());
+        let all = async |expected: u64| {
+            let revisions = join_all((0..1000).map(|_| revision(&edge))).await;
+            revisions.iter().filter(|revision| **revision == Ok(expected)).count()
+        };
+        assert_eq!((all(5).await, channel.asked.borrow().len()), (1000, 1));
+        // Fresh enough for those who need not wait.
+        channel.grow();
+        edge.platform.later(FRESH);
+        assert_eq!((all(5).await, channel.asked.borrow().len()), (999, 2));
+        assert_eq!((all(6).await, channel.asked.borrow().len()), (1000, 2));
+        // After a while without viewers nobody gets what is long over.
+        channel.grow();
+        edge.platform.later(OLD);
+        assert_eq!((all(7).await, channel.asked.borrow().len()), (1000, 3));
     });
 }
 
@@ -125,6 +147,15 @@ fn a_control_plane_that_hangs_or_answers_nonsense_is_away() {
             assert!(edge.platform.now.get() - start <= PATIENCE);
             assert_eq!(edge.platform.asked.borrow().len(), 1);
         }
+        // It hangs again: one request waits for it, the others do not.
+        edge.platform.script(|_| Reply::Silent);
+        edge.platform.later(AWAY);
+        let start = edge.platform.now.get();
+        let waited = join_all((0..100).map(async |_| {
+            assert_eq!(revision(&edge).await, Ok(5));
+            edge.platform.now.get() - start
+        }));
+        assert_eq!(waited.await.iter().filter(|waited| waited.is_zero()).count(), 99);
     });
 }
 
@@ -151,16 +182,23 @@ fn without_a_timeline_and_without_control_it_is_503() {
 }
 
 #[test]
-fn a_channel_that_is_gone_is_forgotten() {
+fn a_channel_that_is_gone_is_forgotten_though_not_at_once() {
     block_on(async {
         let channel = Channel::new(5);
         let edge = live(&channel, Access::default());
         assert_eq!(revision(&edge).await, Ok(5));
+        // Control has just started, and knows nothing yet.
         edge.platform.script(|_| Reply::status(404));
-        edge.platform.later(FRESH);
+        for _ in 1..GONE.as_secs() {
+            edge.platform.later(AWAY);
+            assert_eq!(revision(&edge).await, Ok(5));
+            assert_eq!(revision(&edge).await, Ok(5));
+        }
+        assert_eq!(edge.platform.asked.borrow().len() as u64, GONE.as_secs() - 1, "no more than once in a second");
+        edge.platform.later(AWAY);
         assert_eq!(revision(&edge).await.unwrap_err().kind.status(), 404);
         assert_eq!(revision(&edge).await.unwrap_err().kind.status(), 404);
-        assert_eq!(edge.platform.asked.borrow().len(), 1);
+        assert_eq!(edge.platform.asked.borrow().len() as u64, GONE.as_secs());
     });
 }
 
