@@ -302,7 +302,7 @@ impl Stretch {
         let firsts: Vec<usize> = starts.iter().step_by(group).copied().collect();
         let ends = firsts.iter().skip(1).copied().chain([head.cuts.len()]);
         let runs: Vec<Range<usize>> = firsts.iter().copied().zip(ends).map(|(first, end)| first..end).collect();
-        let presentation = renditions::present(offer, head, &runs, end_us)?;
+        let presentation = renditions::present(offer, head, &runs)?;
         Ok(Some(Period {
             first: period.first,
             start_us: period.start_us,
