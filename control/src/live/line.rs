@@ -156,6 +156,12 @@ impl Line {
                 return Decision::Skip { key: offer.key, overlaps };
             }
         }
+        // What a clock that the timeline does not follow has for a time that the timeline has.
+        for offer in offers.iter().filter(|o| !aligned(o)) {
+            if offer.ready_ms <= place.came_ms {
+                return Decision::Skip { key: offer.key, overlaps: false };
+            }
+        }
         // What an input had before its clock started anew can only be late.
         for offer in offers.iter().filter(|o| !self.is_current(o)) {
             if now_ms.saturating_sub(offer.ready_ms) > 4 * position_ms {
@@ -609,6 +615,29 @@ mod tests {
         assert_eq!(scene.discontinuities, 1, "{:?}", scene.taken);
         assert_eq!(scene.taken.last().unwrap().1, 0);
         assert_eq!(scene.line.is_aligned(0), Some(true));
+    }
+
+    #[test]
+    fn an_input_that_takes_over_late_does_not_bring_what_is_past() {
+        let mut scene = Scene::new();
+        for n in 0..40 {
+            scene.push(1, 50_000 + n * D);
+            scene.push(0, if n == 0 { 50_000 } else { 1400 + n * D });
+            assert!(scene.offers.len() <= 2, "{}", scene.offers.len());
+            scene.pass(D);
+        }
+        let before = scene.taken.len();
+        for n in 40..50 {
+            scene.push(0, 1400 + n * D);
+            scene.pass(D);
+        }
+        assert_eq!(scene.discontinuities, 1);
+        let (last, first) = (scene.taken[before - 1], scene.taken[before]);
+        assert!(first.2 >= 1400 + 40 * D, "{:?}", &scene.taken[before..]);
+        assert!(first.0 - last.0 <= 2 * D, "{:?} {:?}", last, first);
+        // The timeline is where the wall clock is.
+        let end = scene.line.end_ns().unwrap() / 1_000_000;
+        assert!((scene.now - EPOCH - end).abs() <= 2 * D, "{end} {}", scene.now - EPOCH);
     }
 
     #[test]

@@ -146,3 +146,36 @@ fn what_is_no_segment_is_refused() {
         let _ = reader.push(&segment[..end]).and_then(|()| reader.finish().map(|_| ()));
     }
 }
+
+/// ffmpeg with fMP4 segments and a clock that does not begin at 0: fragments begin with 0, and an empty edit says when that is.
+#[test]
+fn ffmpeg_fmp4_that_begins_late_begins_when_its_edit_list_says() {
+    use packager::source::hls::Container;
+    let pushed = Pushed::new("cmaf");
+    let media = &pushed.playlists[0];
+    let read = |path: &str| std::fs::read(positions::fixtures().join(path)).expect("a file");
+    let (init, segment) = (read(&media.maps[0].path), read(&media.segments[0].path));
+    let start = |init: &[u8]| {
+        let mut reader =
+            packager::ingest::live::Reader::new("s".into(), segment.len() as u64, None, Container::Fragments);
+        reader.initialization("i", init).and_then(|()| reader.push(&segment)).expect("media");
+        reader.finish().expect("a segment").start()
+    };
+    let find = |name: &[u8; 4]| init.windows(4).position(|w| w == name).expect("a box") - 4;
+    let size = |at: usize| u32::from_be_bytes(init[at..at + 4].try_into().expect("four bytes"));
+    let (moov, trak, mvhd) = (find(b"moov"), find(b"trak"), find(b"mvhd"));
+    let timescale = u32::from_be_bytes(init[mvhd + 20..mvhd + 24].try_into().expect("four bytes"));
+    // 92 seconds of nothing, then everything from the beginning.
+    let mut edit = [&40u32.to_be_bytes()[..], b"elst", &[0; 4], &2u32.to_be_bytes()].concat();
+    for (duration, time) in [(92 * timescale, u32::MAX), (0, 0)] {
+        edit.extend([duration, time, 1 << 16].iter().flat_map(|n| n.to_be_bytes()));
+    }
+    let edts = [&48u32.to_be_bytes()[..], b"edts", &edit].concat();
+    let mut late = init.clone();
+    late.splice(trak + size(trak) as usize..trak + size(trak) as usize, edts);
+    late[trak..trak + 4].copy_from_slice(&(size(trak) + 48).to_be_bytes());
+    late[moov..moov + 4].copy_from_slice(&(size(moov) + 48).to_be_bytes());
+    let (from, to) = (start(&init), start(&late));
+    assert!(!init.windows(4).any(|w| w == b"elst"), "the fixture has an edit list of its own");
+    assert_eq!(to.ticks - from.ticks, 92 * i64::from(from.timescale));
+}

@@ -3,4 +3,6 @@
 #[path = "../../tests/channel/hostile.rs"]
 mod hostile;
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| hostile::live(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    hostile::live(data);
+});

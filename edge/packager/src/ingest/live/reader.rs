@@ -6,6 +6,7 @@ use crate::ingest::hls::stream::Stream;
 use crate::limits;
 use crate::media::time::Instant;
 use crate::mp4::movie::Handler;
+use crate::source::edit;
 use crate::source::hls::{Container, Space};
 
 /// Reads one segment from front to back.
@@ -133,14 +134,17 @@ impl Checked {
     }
 }
 
-/// When the first sync sample of pictures, or the first sample, is presented, and when the last one ends, in ticks.
+/// When the first sync sample of pictures, or the first sample, is presented, and when the last one ends, in ticks. Encoders that
+/// begin late say so in an edit list, and let their fragments begin with 0.
 fn presented(stream: &Stream) -> Result<(i64, i64)> {
     let bad = |what: &str| Err(Error::bad_source(what.to_owned()));
     if stream.parts.len() > 1 {
         return bad("its times jump inside the segment");
     }
     let Some(part) = stream.parts.first() else { return bad("nothing in it can be played") };
-    let mut time = part.start;
+    let media = &stream.media;
+    let (placement, _) = edit::place(&media.edits, media.movie_timescale, media.timescale);
+    let mut time = part.start.saturating_add(placement.delay).saturating_sub(placement.media_time);
     let (mut start, mut end) = (None, i64::MIN);
     for sample in &stream.media.samples {
         let presented = time.saturating_add(i64::from(sample.composition_offset));
