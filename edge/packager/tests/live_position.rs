@@ -154,7 +154,11 @@ fn ffmpeg_fmp4_that_begins_late_begins_when_its_edit_list_says() {
     let pushed = Pushed::new("cmaf");
     let media = &pushed.playlists[0];
     let read = |path: &str| std::fs::read(positions::fixtures().join(path)).expect("a file");
-    let (init, segment) = (read(&media.maps[0].path), read(&media.segments[0].path));
+    let (mut init, segment) = (read(&media.maps[0].path), read(&media.segments[0].path));
+    // Without those that the fixture has.
+    while let Some(at) = init.windows(4).position(|w| w == b"edts") {
+        init[at..at + 4].copy_from_slice(b"free");
+    }
     let start = |init: &[u8]| {
         let mut reader =
             packager::ingest::live::Reader::new("s".into(), segment.len() as u64, None, Container::Fragments);
@@ -176,6 +180,5 @@ fn ffmpeg_fmp4_that_begins_late_begins_when_its_edit_list_says() {
     late[trak..trak + 4].copy_from_slice(&(size(trak) + 48).to_be_bytes());
     late[moov..moov + 4].copy_from_slice(&(size(moov) + 48).to_be_bytes());
     let (from, to) = (start(&init), start(&late));
-    assert!(!init.windows(4).any(|w| w == b"elst"), "the fixture has an edit list of its own");
     assert_eq!(to.ticks - from.ticks, 92 * i64::from(from.timescale));
 }
