@@ -29,8 +29,8 @@ pub const MAX_WAIT: Duration = Duration::from_secs(10);
 const RETENTION_INTERVAL: Duration = Duration::from_secs(30);
 /// What is kept whatever the endpoints say: the longest window of a manifest, and as long again for who still plays it.
 const LEAST_KEPT: Duration = Duration::from_secs(2 * 3600);
-/// How much more is kept before the range of a collection task: what a position, which ends in it, has before it.
-const HARVEST_LEAD_MS: i64 = 2 * 1000 * packager::limits::MAX_POSITION_SECONDS as i64;
+/// How much more is kept before the range of a collection task: time that goes by while it is worked out.
+const HARVEST_ROUNDING_MS: i64 = 1000;
 /// How long the blocks of a position stay beside the part that has them: edges with an older timeline ask for them.
 const BLOCKS_KEPT: Duration = Duration::from_secs(600);
 /// Pause after a failure of the database or the storage.
@@ -183,8 +183,8 @@ async fn retain(context: &Context, id: i64, channel: &mut Channel) -> Result<()>
     let floor = harvests::floor(&mut db, id, now, now.saturating_sub(grace)).await?;
     drop(db);
     let kept = i64::try_from(LEAST_KEPT.as_millis())?.max(days * 86_400_000);
-    // A task needs whole groups of pictures, which begin before its range.
-    let needed = floor.map_or(0, |floor| now.saturating_sub(floor).saturating_add(HARVEST_LEAD_MS));
+    // What ends after the beginning of a range stays as a whole.
+    let needed = floor.map_or(0, |floor| now.saturating_sub(floor).saturating_add(HARVEST_ROUNDING_MS));
     channel.retain(kept.max(needed), i64::try_from(BLOCKS_KEPT.as_millis())?).await
 }
 
