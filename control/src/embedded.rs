@@ -27,6 +27,8 @@ pub struct EmbeddedEdge<'a> {
     pub secrets: &'a Secrets,
     /// What its sealing key is made from.
     pub master: Option<&'a MasterKey>,
+    /// How many proxies in front of it are trusted.
+    pub trusted_proxies: u8,
 }
 
 impl EmbeddedEdge<'_> {
@@ -41,6 +43,7 @@ impl EmbeddedEdge<'_> {
             .into_iter()
             .map(|(name, value)| (name.to_owned(), value))
             .collect();
+        options.variables.insert("trusted_proxies".to_owned(), self.trusted_proxies.to_string());
         let start = std::time::Instant::now();
         let host = EdgeHost::new(options)
             .await

@@ -23,7 +23,7 @@ pub struct Options {
 pub enum Command {
     /// Serve the REST interface, the origin for edges, the player page and, by default, an embedded edge
     #[command(after_long_help = SERVE_HELP)]
-    Serve(ServeOptions),
+    Serve(Box<ServeOptions>),
     /// Print the variables that an edge outside this process needs, as environment variables for Spin
     #[command(after_long_help = VARIABLES_HELP)]
     EdgeVariables(EdgeVariablesOptions),
@@ -70,6 +70,9 @@ pub struct ServeOptions {
     /// Do not run an edge in this process
     #[arg(long)]
     pub no_embedded_edge: bool,
+    /// How many proxies in front of the embedded edge may say in X-Forwarded-For whom they serve
+    #[arg(long, value_name = "NUMBER", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=16))]
+    pub trusted_proxies: u8,
     /// Base URL that viewers use, put before every playback path [default: URL of the first edge]
     #[arg(long, value_name = "URL")]
     pub public_url: Option<String>,
@@ -127,6 +130,7 @@ impl ServeOptions {
             indexes: None,
             edge_listen: None,
             no_embedded_edge: true,
+            trusted_proxies: 0,
             public_url: None,
             keys_url: None,
             ingest_url: None,

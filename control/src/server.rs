@@ -116,6 +116,7 @@ pub async fn serve(options: ServeOptions) -> Result<Server> {
             control_url: &embedded::local_url(control),
             secrets: &context.secrets,
             master: master.as_ref(),
+            trusted_proxies: options.trusted_proxies,
         };
         let host = start.start().await?;
         tasks.spawn(serve_edge(host, listener, stopped.clone()));

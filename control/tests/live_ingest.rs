@@ -166,15 +166,39 @@ impl Connection {
     }
 }
 
-/// A transport stream of null packets.
-fn transport(packets: usize) -> Vec<u8> {
+/// Packets that carry nothing.
+fn null_packets(count: usize) -> Vec<u8> {
     let mut packet = [0xff; 188];
     packet[..4].copy_from_slice(&[0x47, 0x1f, 0xff, 0x10]);
-    packet.repeat(packets)
+    packet.repeat(count)
+}
+
+/// A segment of a transport stream, with so many packets after it that carry nothing.
+fn transport(more: usize) -> Vec<u8> {
+    [media("ts/144p/1.ts"), null_packets(more)].concat()
+}
+
+/// A segment or an initialization section of the repository's small media.
+fn media(path: &str) -> Vec<u8> {
+    let path = format!("{}/../tests/media/hls/{path}", env!("CARGO_MANIFEST_DIR"));
+    std::fs::read(&path).unwrap_or_else(|e| panic!("{path}: {e}"))
 }
 
 fn boxes(names: &[&[u8; 4]]) -> Vec<u8> {
     names.iter().flat_map(|name| [&12_u32.to_be_bytes()[..], *name, b"....".as_slice()].concat()).collect()
+}
+
+/// An initialization section that says that its media are encrypted.
+async fn encrypted_init() -> Vec<u8> {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("a.mp4").into_os_string().into_string().unwrap();
+    let key = "00112233445566778899aabbccddeeff";
+    let output = ["-f", "mp4", "-movflags", "empty_moov+frag_keyframe+default_base_moof", "-encryption_scheme"];
+    ffmpeg(1, &[&output[..], &["cenc-aes-ctr", "-encryption_key", key, "-encryption_kid", key, &file]].concat()).await;
+    let mut bytes = std::fs::read(&file).unwrap();
+    let end = bytes.windows(4).position(|w| w == b"moof").unwrap() - 4;
+    bytes.truncate(end);
+    bytes
 }
 
 /// Runs ffmpeg on its test sources, with what follows the inputs.
@@ -226,6 +250,9 @@ async fn ffmpeg_pushes_transport_streams() {
     let text = String::from_utf8(playlists[0].body.clone().unwrap()).unwrap();
     assert!(text.contains("#EXT-X-ENDLIST") && text.contains(&media.last().unwrap().name), "{text}");
     let status = channel.status(1).await;
+    assert_eq!((&status["receiving"], &status["last_segment"]), (&json!(true), &json!(media.last().unwrap().name)));
+    let bitrate = media.iter().map(|upload| upload.bytes).sum::<i64>() * 8 / 30;
+    assert_eq!((&status["bitrate"], &status["aligned"]), (&json!(bitrate), &Value::Null), "{status}");
     assert_eq!((&status["refused"], &status["last_refusal"]), (&json!(0), &Value::Null), "{status}");
     assert!(status["uploads"].as_u64().unwrap() >= 10 && status["bytes"].as_u64().unwrap() > 10_000, "{status}");
     assert_eq!(channel.status(2).await["uploads"], 0);
@@ -298,7 +325,8 @@ async fn only_who_has_the_credentials_of_an_input_may_push_to_it() {
     let ask = async |input: &str, name: &str, authorization: &str| {
         let mut connection = channel.connect().await;
         let head = format!(
-            "PUT /ingest/v1/news/{input}/{name} HTTP/1.1\r\nHost: x\r\n{authorization}Content-Length: 188\r\n\r\n"
+            "PUT /ingest/v1/news/{input}/{name} HTTP/1.1\r\nHost: x\r\n{authorization}Content-Length: {}\r\n\r\n",
+            transport(1).len()
         );
         connection.write(head.as_bytes()).await;
         connection.write(&transport(1)).await;
@@ -368,7 +396,7 @@ async fn names_stay_below_the_channel() {
 #[tokio::test]
 async fn a_body_that_stops_half_way_leaves_nothing() {
     let channel = Channel::new("HLS").await;
-    for body in ["Content-Length: 1000000\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n5e00\r\n"] {
+    for body in ["Content-Length: 1000000\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\nfffff\r\n"] {
         let mut connection = channel.connect().await;
         let head = format!("PUT /ingest/v1/news/1/one/a.ts HTTP/1.1\r\nHost: x\r\n{}{body}", channel.authorization(1));
         connection.write(head.as_bytes()).await;
@@ -462,6 +490,10 @@ async fn what_cannot_be_packaged_is_refused_with_a_reason() {
         (&ts, "a.m4s", boxes(&[b"styp", b"moof"]), "made of boxes"),
         (&ts, "a.ts", b"<html></html>".to_vec(), "HTML"),
         (&ts, "a.ts", Vec::new(), "empty"),
+        (&ts, "a.ts", null_packets(10), "no program association table"),
+        (&ts, "a.ts", media("ts/144p/1.ts")[188 * 300..].to_vec(), "no program association table"),
+        (&cmaf, "init.mp4", encrypted_init().await, "encrypted"),
+        (&cmaf, "init.mp4", media("cmaf/144p/init.mp4")[..800].to_vec(), ""),
         (&cmaf, "a.ts", transport(3), "transport stream"),
         (&cmaf, "a.mp4", boxes(&[b"ftyp", b"free"]), "neither"),
         (&cmaf, "a.mp4", boxes(&[b"ftyp", b"mdat", b"moov"]), "before"),
@@ -480,7 +512,7 @@ async fn what_cannot_be_packaged_is_refused_with_a_reason() {
         assert_eq!((channel.files(), channel.media().await.len()), (Vec::new(), 0), "nothing stays");
         assert!(channel.playlists(1).await.is_empty());
     }
-    assert_eq!((ts.status(1).await["refused"].clone(), cmaf.status(1).await["refused"].clone()), (json!(7), json!(3)));
+    assert_eq!((ts.status(1).await["refused"].clone(), cmaf.status(1).await["refused"].clone()), (json!(9), json!(5)));
     assert_eq!(ts.status(2).await["refused"], 0);
 }
 
@@ -493,7 +525,8 @@ async fn names_may_be_used_again_and_deleted() {
     assert_eq!(channel.put("list.m3u8", LIVE).await, 200);
     let media = channel.media().await;
     let seen: Vec<(i64, UploadStatus, bool)> = media.iter().map(|u| (u.bytes, u.status, u.listed)).collect();
-    assert_eq!(seen, [(188, UploadStatus::Replaced, false), (376, UploadStatus::Stored, true)]);
+    let bytes = |more: usize| i64::try_from(transport(more).len()).unwrap();
+    assert_eq!(seen, [(bytes(1), UploadStatus::Replaced, false), (bytes(2), UploadStatus::Stored, true)]);
     assert_eq!(channel.files(), ["1.ts", "2.ts"], "the archive keeps both");
     assert_eq!(channel.playlists(1).await.len(), 1);
 
@@ -538,22 +571,23 @@ async fn connections_are_used_again_and_bodies_asked_for() {
         );
         connection.write(head.as_bytes()).await;
         assert_eq!(connection.answer().await.0, 100, "{name}");
-        for _ in 0..3 {
-            connection.write(b"bc\r\n").await;
-            connection.write(&transport(1)).await;
+        for chunk in transport(0).chunks(30_000) {
+            connection.write(format!("{:x}\r\n", chunk.len()).as_bytes()).await;
+            connection.write(chunk).await;
             connection.write(b"\r\n").await;
         }
         connection.write(b"0\r\n\r\n").await;
         assert_eq!(connection.answer().await.0, 201, "{name}");
     }
-    assert_eq!(channel.media().await.iter().map(|upload| upload.bytes).collect::<Vec<_>>(), [564; 3]);
+    let expected = i64::try_from(transport(0).len()).unwrap();
+    assert_eq!(channel.media().await.iter().map(|upload| upload.bytes).collect::<Vec<_>>(), [expected; 3]);
 }
 
 #[tokio::test]
 async fn large_segments_are_written_part_by_part() {
     let channel = Channel::new("HLS").await;
-    let body: Vec<u8> =
-        (0..20_000_u32).flat_map(|n| [&[0x47, 0x1f, 0xff, 0x10][..], &n.to_be_bytes().repeat(46)].concat()).collect();
+    let empty = |n: u32| [&[0x47, 0x1f, 0xff, 0x10][..], &n.to_be_bytes().repeat(46)].concat();
+    let body: Vec<u8> = transport(0).into_iter().chain((0..20_000).flat_map(empty)).collect();
     assert_eq!(channel.put("a.ts", &body).await, 201);
     let upload = channel.media().await.remove(0);
     assert_eq!(upload.bytes.unsigned_abs(), body.len() as u64);
@@ -570,11 +604,12 @@ async fn an_input_takes_so_many_uploads_at_a_time_and_others_feel_nothing() {
     for number in 0..control::ingest::MAX_CONCURRENT_UPLOADS {
         let mut connection = channel.connect().await;
         let head = format!(
-            "PUT /ingest/v1/news/1/one/{number}.ts HTTP/1.1\r\nHost: x\r\n{}Content-Length: 1880\r\n\r\n",
-            channel.authorization(1)
+            "PUT /ingest/v1/news/1/one/{number}.ts HTTP/1.1\r\nHost: x\r\n{}Content-Length: {}\r\n\r\n",
+            channel.authorization(1),
+            transport(1).len()
         );
         connection.write(head.as_bytes()).await;
-        connection.write(&transport(9)).await;
+        connection.write(&transport(0)).await;
         open.push(connection);
     }
     channel
@@ -588,14 +623,15 @@ async fn an_input_takes_so_many_uploads_at_a_time_and_others_feel_nothing() {
     assert!(body.contains("more than one encoder"), "{body}");
     let mut other = channel.connect().await;
     let head = format!(
-        "PUT /ingest/v1/news/2/one/a.ts HTTP/1.1\r\nHost: x\r\n{}Content-Length: 188\r\n\r\n",
-        channel.authorization(2)
+        "PUT /ingest/v1/news/2/one/a.ts HTTP/1.1\r\nHost: x\r\n{}Content-Length: {}\r\n\r\n",
+        channel.authorization(2),
+        transport(1).len()
     );
     other.write(head.as_bytes()).await;
     other.write(&transport(1)).await;
     assert_eq!(other.answer().await.0, 201, "the other input");
     for connection in &mut open {
-        connection.write(&transport(1)).await;
+        connection.write(&null_packets(1)).await;
         assert_eq!(connection.answer().await.0, 201);
     }
     assert_eq!(channel.put("more.ts", &transport(1)).await, 201);
@@ -606,18 +642,19 @@ async fn a_channel_that_is_removed_takes_nothing() {
     let channel = Channel::new("HLS").await;
     let mut connection = channel.connect().await;
     let head = format!(
-        "PUT /ingest/v1/news/1/one/a.ts HTTP/1.1\r\nHost: x\r\n{}Content-Length: 1880\r\n\r\n",
-        channel.authorization(1)
+        "PUT /ingest/v1/news/1/one/a.ts HTTP/1.1\r\nHost: x\r\n{}Content-Length: {}\r\n\r\n",
+        channel.authorization(1),
+        transport(1).len()
     );
     connection.write(head.as_bytes()).await;
-    connection.write(&transport(9)).await;
+    connection.write(&transport(0)).await;
     channel
         .until("it is announced", async |c| {
             !uploads::receiving(&mut c.context().db.read().await.unwrap()).await.unwrap().is_empty()
         })
         .await;
     assert_eq!(channel.control.delete("/v1/channel-groups/news/channels/one").await.status, 200);
-    connection.write(&transport(1)).await;
+    connection.write(&null_packets(1)).await;
     assert_eq!(connection.answer().await.0, 410);
     assert_eq!(channel.files(), Vec::<String>::new());
     assert_eq!(channel.put("b.ts", &transport(1)).await, 401);

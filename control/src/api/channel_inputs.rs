@@ -16,6 +16,7 @@ use crate::clock;
 use crate::context::Context;
 use crate::db::channel_inputs::{self, Credentials, INPUTS};
 use crate::db::channels::Channel;
+use crate::db::uploads;
 use crate::error::{ApiError, ApiResult};
 use crate::protect::SecretText;
 use crate::vault::Purpose;
@@ -24,6 +25,11 @@ use crate::vault::Purpose;
 const PASSWORD_BYTES: usize = 24;
 /// Random bytes of a user name.
 const USERNAME_BYTES: usize = 6;
+
+/// Over how long a bit rate is measured.
+const BIT_RATE_MS: i64 = 30_000;
+/// After so many segments that did not come an input counts as stopped.
+const RECEIVING_SEGMENTS: i64 = 3;
 
 /// An input of a channel.
 #[derive(Serialize, Deserialize, ToSchema)]
@@ -57,6 +63,23 @@ pub struct InputStatus {
     last_refusal: Option<String>,
     /// When that was (RFC 3339).
     last_refusal_at: Option<String>,
+    /// Whether segments come: the last one is not older than three of them should be.
+    receiving: bool,
+    /// Name of the last segment.
+    last_segment: Option<String>,
+    /// When it came (RFC 3339).
+    last_segment_at: Option<String>,
+    /// Bits a second of all renditions together, over the last half minute.
+    bitrate: u64,
+    /// Whether its segments begin and end where those of the timeline do, so that it can take over without a break; `null` when
+    /// that is not known.
+    aligned: Option<bool>,
+    /// How often its segments began or ended elsewhere than those of the other input.
+    misaligned: u64,
+    /// Segments that were taken and then could not be used.
+    unusable: u64,
+    /// Why the last one could not.
+    last_error: Option<String>,
 }
 
 /// Inputs that have new credentials.
@@ -121,6 +144,8 @@ pub async fn load(
     channel: &Channel,
     passwords: Passwords,
 ) -> ApiResult<Vec<ChannelInput>> {
+    let live = context.live.of(channel.id).map(|published| published.status()).unwrap_or_default();
+    let now = clock::now_ms();
     let mut statuses = channel_inputs::status(db, channel.id).await?;
     let mut inputs = Vec::with_capacity(INPUTS.len());
     for row in channel_inputs::list(db, channel.id).await? {
@@ -134,6 +159,12 @@ pub async fn load(
         };
         let place = statuses.iter().position(|status| status.input == row.input);
         let status = place.map(|place| statuses.swap_remove(place)).unwrap_or_default();
+        let segments = uploads::last_segments(db, channel.id, row.input, now - BIT_RATE_MS).await?;
+        let bytes =
+            segments.iter().filter(|(_, _, at)| *at >= now - BIT_RATE_MS).map(|(_, bytes, _)| bytes).sum::<i64>();
+        let last = segments.into_iter().next();
+        let patience = channel.segment_duration_seconds.saturating_mul(1000 * RECEIVING_SEGMENTS);
+        let state = usize::try_from(row.input - 1).ok().and_then(|n| live.inputs.get(n)).cloned().unwrap_or_default();
         let denied = context.receiver.denied(channel.id, row.input);
         inputs.push(ChannelInput {
             input: row.input,
@@ -147,6 +178,14 @@ pub async fn load(
                 refused: status.refused.saturating_add(denied).unsigned_abs(),
                 last_refusal: status.last_refusal,
                 last_refusal_at: status.last_refusal_at.map(clock::rfc3339),
+                receiving: last.as_ref().is_some_and(|(_, _, at)| now.saturating_sub(*at) <= patience),
+                last_segment_at: last.as_ref().map(|(_, _, at)| clock::rfc3339(*at)),
+                last_segment: last.map(|(name, _, _)| name),
+                bitrate: bytes.saturating_mul(8_000).unsigned_abs() / BIT_RATE_MS.unsigned_abs(),
+                aligned: state.aligned,
+                misaligned: state.misaligned,
+                unusable: state.unusable,
+                last_error: state.last_error,
             },
         });
     }

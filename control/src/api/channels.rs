@@ -18,6 +18,7 @@ use crate::context::Context;
 use crate::db::channels::{self, ChannelProtocol};
 use crate::db::{endpoints, harvests};
 use crate::error::{ApiError, ApiResult};
+use crate::live;
 use crate::push::documents;
 
 /// Seconds of a segment of an encoder.
@@ -42,10 +43,43 @@ pub struct Channel {
     segment_count: i64,
     /// Where its encoders push, and what came from them.
     inputs: Vec<ChannelInput>,
+    /// How it goes.
+    status: ChannelStatus,
     /// When it was made (RFC 3339).
     created_at: String,
     /// When it was changed (RFC 3339).
     updated_at: String,
+}
+
+/// How a channel goes.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub struct ChannelStatus {
+    /// Segments of its timeline so far.
+    positions: u64,
+    /// When the timeline began (RFC 3339).
+    started_at: Option<String>,
+    /// Where it ends now (RFC 3339).
+    live_edge_at: Option<String>,
+    /// The input that the last segment came from.
+    active_input: Option<usize>,
+    /// Breaks of its clock: restarts of encoders, and changes from one input to another that is not aligned.
+    discontinuities: u64,
+    /// Whether its encoders said that nothing more will come.
+    ended: bool,
+}
+
+impl From<live::Status> for ChannelStatus {
+    fn from(status: live::Status) -> Self {
+        let at = |ms: u64| clock::rfc3339(i64::try_from(ms).unwrap_or(i64::MAX));
+        Self {
+            positions: status.positions,
+            started_at: status.epoch_ms.map(at),
+            live_edge_at: status.epoch_ms.map(|epoch| at(epoch.saturating_add(status.end_us / 1000))),
+            active_input: status.active_input,
+            discontinuities: status.discontinuities,
+            ended: status.ended,
+        }
+    }
 }
 
 /// A new channel.
@@ -102,6 +136,7 @@ impl Channel {
     ) -> ApiResult<Self> {
         Ok(Self {
             inputs: channel_inputs::load(context, db, &row, passwords).await?,
+            status: context.live.of(row.id).map(|published| published.status()).unwrap_or_default().into(),
             name: row.name,
             channel_group: row.channel_group,
             protocol: row.protocol,

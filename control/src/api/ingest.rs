@@ -1,12 +1,14 @@
 //! Where encoders push: `/ingest/v1/{group}/{input}/{channel}/…`.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::Router;
+use axum::body::BodyDataStream;
 use axum::extract::{Request, State};
 use axum::routing::put;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use futures::StreamExt as _;
 use http::{HeaderMap, StatusCode, header};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
@@ -19,6 +21,11 @@ use crate::ingest::receive::{self, Reason, Refused, Taken, Upload};
 
 /// When an encoder may try again what there was no room or no place for.
 const RETRY_SECONDS: u64 = 1;
+
+/// What is read of a body that was refused: most segments.
+const DRAINED_BYTES: usize = 8 << 20;
+/// How long that may take.
+const DRAIN_TIME: Duration = Duration::from_secs(2);
 
 /// Routes of live ingest; each checks the credentials of its input.
 pub fn router() -> Router<Context> {
@@ -34,18 +41,45 @@ async fn take(
     request: Request,
 ) -> ApiResult<StatusCode> {
     to_the_end(async move {
-        let target = authorize(&context, (&group, &input, &channel), request.headers()).await?;
-        let headers = request.headers();
-        let content_type = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("");
-        let length = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
-        let declared_playlist = is_playlist(content_type);
-        let upload = Upload { name, declared_playlist, length, body: request.into_body().into_data_stream() };
-        match receive::put(&context, &target, upload).await.map_err(refused)? {
-            Taken::Created => Ok(StatusCode::CREATED),
-            Taken::Replaced => Ok(StatusCode::OK),
+        let (head, body) = request.into_parts();
+        let mut body = body.into_data_stream();
+        let taken = async {
+            let target = authorize(&context, (&group, &input, &channel), &head.headers).await?;
+            let text = |name| head.headers.get(name).and_then(|value| value.to_str().ok());
+            let declared_playlist = text(header::CONTENT_TYPE).is_some_and(is_playlist);
+            let length = text(header::CONTENT_LENGTH).and_then(|value| value.parse().ok());
+            let upload = Upload { name, declared_playlist, length, body: &mut body };
+            receive::put(&context, &target, upload).await.map_err(refused)
+        };
+        match taken.await {
+            Ok(Taken::Created) => Ok(StatusCode::CREATED),
+            Ok(Taken::Replaced) => Ok(StatusCode::OK),
+            Err(problem) => {
+                // Whoever waits for leave to send has sent nothing.
+                if !head.headers.contains_key(header::EXPECT) {
+                    drain(&mut body).await;
+                }
+                Err(problem)
+            }
         }
     })
     .await
+}
+
+/// Reads some of what is left of a body that was refused: a connection that is closed with bytes unread is reset, and the
+/// encoder would not see why.
+async fn drain(body: &mut BodyDataStream) {
+    let read = async {
+        let mut left = DRAINED_BYTES;
+        while let Some(Ok(bytes)) = body.next().await {
+            left = left.saturating_sub(bytes.len());
+            if left == 0 {
+                return;
+            }
+        }
+    };
+    // Too slow is as good as too long.
+    let _ = tokio::time::timeout(DRAIN_TIME, read).await;
 }
 
 async fn delete(

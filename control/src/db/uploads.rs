@@ -190,10 +190,11 @@ pub async fn find(db: &mut SqliteConnection, target: &Target, name: &str) -> sql
         .await
 }
 
-/// How many uploads of an input no playlist has named.
+/// How many uploads of an input no playlist has named and the timeline has not decided about.
 pub async fn count_unlisted(db: &mut SqliteConnection, target: &Target) -> sqlx::Result<i64> {
     sqlx::query_scalar(
-        "SELECT count(*) FROM uploads WHERE channel_id = ? AND input = ? AND status = 'STORED' AND listed = 0",
+        "SELECT count(*) FROM uploads
+         WHERE channel_id = ? AND input = ? AND status = 'STORED' AND listed = 0 AND position IS NULL",
     )
     .bind(target.channel_id)
     .bind(target.input)
@@ -243,6 +244,27 @@ pub async fn media_after(db: &mut SqliteConnection, channel_id: i64, after: i64)
     .bind(after)
     .fetch_all(db)
     .await
+}
+
+/// Of the segments that an input was sent last, those since `since` and at least one: name, bytes and when they were
+/// acknowledged, the last one first.
+pub async fn last_segments(
+    db: &mut SqliteConnection,
+    channel_id: i64,
+    input: i64,
+    since: i64,
+) -> sqlx::Result<Vec<(String, i64, i64)>> {
+    let mut rows: Vec<(String, i64, i64)> = sqlx::query_as(
+        "SELECT name, bytes, received_ms FROM uploads
+         WHERE channel_id = ? AND input = ? AND kind = 'SEGMENT' AND status <> 'RECEIVING' ORDER BY id DESC LIMIT 1000",
+    )
+    .bind(channel_id)
+    .bind(input)
+    .fetch_all(db)
+    .await?;
+    let count = rows.iter().take_while(|(_, _, at)| *at >= since).count();
+    rows.truncate(count.max(1));
+    Ok(rows)
 }
 
 /// The playlists of an input as they are now.

@@ -25,30 +25,22 @@ pub fn check(name: &str, text: &[u8], is_first: bool) -> Result<Pushed, String> 
         Multivariant::read(name, text).map_err(|error| error.message().to_owned())?;
         return Ok(Pushed { kind: UploadKind::Multivariant, names: BTreeSet::new() });
     }
-    if text.split(|b| *b == b'\n').any(|line| is_type_vod(line.trim_ascii())) {
+    if !says("#EXTINF:") && !says("#EXT-X-KEY:") && !is_ended(text) && text.starts_with(b"#EXTM3U") {
+        // An encoder that has just begun.
+        return Ok(Pushed { kind: UploadKind::Playlist, names: BTreeSet::new() });
+    }
+    let media = Media::read_live(name, text).map_err(|error| error.message().to_owned())?;
+    if media.vod {
         return Err(format!("{name}: EXT-X-PLAYLIST-TYPE says VOD; a live channel takes playlists that go on"));
     }
-    let ended = says("#EXT-X-ENDLIST");
-    if ended && is_first {
+    if media.ended && is_first {
         return Err(format!(
             "{name}: the first playlist of this name has EXT-X-ENDLIST, so it is of a recording; a live channel takes playlists \
              that go on"
         ));
     }
-    if !says("#EXTINF:") && !ended && text.starts_with(b"#EXTM3U") && !says("#EXT-X-KEY:") {
-        // An encoder that has just begun.
-        return Ok(Pushed { kind: UploadKind::Playlist, names: BTreeSet::new() });
-    }
-    // The reader is for playlists that are finished; of one that is not, all other rules are the same.
-    let finished = [text, if ended { b"" } else { b"\n#EXT-X-ENDLIST\n" }].concat();
-    let media = Media::read(name, &finished).map_err(|error| error.message().to_owned())?;
     let names = media.segments.into_iter().map(|s| s.path).chain(media.maps.into_iter().map(|m| m.path)).collect();
     Ok(Pushed { kind: UploadKind::Playlist, names })
-}
-
-/// Whether a line is EXT-X-PLAYLIST-TYPE:VOD, however it is spaced.
-fn is_type_vod(line: &[u8]) -> bool {
-    line.strip_prefix(b"#EXT-X-PLAYLIST-TYPE:").is_some_and(|value| value.trim_ascii() == b"VOD")
 }
 
 /// Whether a media playlist says that nothing will follow.

@@ -7,13 +7,17 @@ use anyhow::Result;
 use bytes::{Bytes, BytesMut};
 use futures::{Stream, StreamExt as _};
 use packager::config::is_storage_path;
+use packager::ingest::live::Reader;
+use packager::source::hls::Container;
 
 use super::pushed_segment::SNIFF_BYTES;
+use super::reading::{Stopped, off_thread};
 use super::{pushed_playlist, pushed_segment};
-use crate::archive::is_full;
+use crate::archive::{ObjectInfo, is_full};
 use crate::clock;
 use crate::context::Context;
 use crate::db::channel_inputs::{self, Target};
+use crate::db::channels::ChannelProtocol;
 use crate::db::uploads::{self, NewPlaylist, Received, UploadKind, UploadStatus};
 
 /// The longest name of an upload, percent-decoded.
@@ -30,6 +34,10 @@ pub const MAX_PLAYLISTS: i64 = 256;
 pub const BODY_IDLE: Duration = Duration::from_secs(30);
 /// What is read back of a stored segment to see which boxes it begins with.
 const HEAD_BYTES: u64 = 64 << 10;
+/// What is read back of it at a time to look into it.
+const READ_BYTES: u64 = 1 << 20;
+/// The longest initialization section: sample entries of all tracks, and no samples.
+const MAX_INITIALIZATION_BYTES: u64 = 1 << 20;
 
 /// What an upload came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -389,7 +397,7 @@ where
     });
     let body = futures::stream::once(async { Ok(first) }).chain(rest);
     let info = context.media.write_stream(upload.path, body).await?;
-    let kind = check(context, target, upload.path, info.bytes).await?;
+    let kind = check(context, target, upload.path, &info).await?;
 
     let bytes = i64::try_from(info.bytes).unwrap_or(i64::MAX);
     let received = Received { kind, bytes, etag: info.etag.as_deref(), now: clock::now_ms() };
@@ -404,10 +412,47 @@ where
     Ok(if replaced > 0 { Taken::Replaced } else { Taken::Created })
 }
 
-/// Reads back what was stored and looks whether it can be packaged.
-async fn check(context: &Context, target: &Target, path: &str, bytes: u64) -> Result<UploadKind, Refused> {
-    let head = context.media.read(path, 0..bytes.min(HEAD_BYTES), None).await?;
-    pushed_segment::kind(target.protocol, &head).map_err(|reason| Refused::new(Reason::Content, reason))
+/// Reads back what was stored and looks whether it can be packaged. Segments of movie fragments cannot be read without their
+/// initialization section, which only playlists name: they are read when the timeline takes them.
+async fn check(context: &Context, target: &Target, path: &str, info: &ObjectInfo) -> Result<UploadKind, Refused> {
+    let content = |reason: String| Refused::new(Reason::Content, reason);
+    let head = context.media.read(path, 0..info.bytes.min(HEAD_BYTES), info.etag.as_deref()).await?;
+    let kind = pushed_segment::kind(target.protocol, &head).map_err(content)?;
+    let (at, etag) = (path.to_owned(), info.etag.clone());
+    match (target.protocol, kind) {
+        (ChannelProtocol::Hls, _) => {
+            let mut reader = Reader::new(at, info.bytes, etag, Container::Transport);
+            let mut start = 0;
+            while start < info.bytes {
+                let end = start.saturating_add(READ_BYTES).min(info.bytes);
+                let bytes = context.media.read(path, start..end, info.etag.as_deref()).await?;
+                let pushed = off_thread(move || reader.push(&bytes).map(|()| reader)).await;
+                reader = pushed.map_err(unusable)?;
+                start = end;
+            }
+            off_thread(move || reader.finish()).await.map_err(unusable)?;
+        }
+        (ChannelProtocol::HlsCmaf, UploadKind::Init) => {
+            if info.bytes > MAX_INITIALIZATION_BYTES {
+                let detail = format!("an initialization section has at most {MAX_INITIALIZATION_BYTES} bytes");
+                return Err(Refused::new(Reason::TooLarge, detail));
+            }
+            let bytes = context.media.read(path, 0..info.bytes, info.etag.as_deref()).await?;
+            let mut reader = Reader::new(at.clone(), info.bytes, etag, Container::Fragments);
+            off_thread(move || reader.initialization(&at, &bytes)).await.map_err(unusable)?;
+        }
+        (ChannelProtocol::HlsCmaf, _) => {}
+    }
+    Ok(kind)
+}
+
+/// Why a segment cannot be packaged.
+fn unusable(stopped: Stopped) -> Refused {
+    match stopped {
+        Stopped::Failed(reason) => Refused::new(Reason::Content, reason),
+        Stopped::Unwanted => Refused::new(Reason::Failed, "the control plane stops; push it again"),
+        Stopped::Database(error) => error.into(),
+    }
 }
 
 fn gone() -> Refused {

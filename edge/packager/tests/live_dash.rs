@@ -57,7 +57,7 @@ fn an_mpd_is_refreshed_over_hundreds_of_positions() {
         assert_eq!(root("suggestedPresentationDelay"), Some("PT12S"));
         assert_eq!(root("minBufferTime"), Some("PT8S"));
         assert_eq!(mpd.clock.as_deref(), Some("../../../time"));
-        assert!(mpd.periods.last().unwrap().attributes.get("duration").is_none());
+        assert!(!mpd.periods.last().unwrap().attributes.contains_key("duration"));
         periods = periods.max(mpd.periods.len());
         // The window is as long as it says, give or take a segment, or where it begins between two periods what is there.
         let last = &mpd.periods.last().unwrap().representations[0];
@@ -90,7 +90,7 @@ fn an_mpd_is_refreshed_over_hundreds_of_positions() {
     channel.end();
     let text = channel.text(&endpoint, "/v1/g/c/e/main.mpd");
     let mpd = follower.follow(&text);
-    assert!(mpd.attributes.get("minimumUpdatePeriod").is_none(), "{text}");
+    assert!(!mpd.attributes.contains_key("minimumUpdatePeriod"), "{text}");
     assert!(mpd.attributes.contains_key("mediaPresentationDuration"));
     assert!(mpd.periods.last().unwrap().attributes.contains_key("duration"));
     validate("ended", &text);
@@ -112,6 +112,38 @@ fn a_segment_without_samples_is_there_all_the_same() {
     };
     assert_eq!(body("v1/2.m4s"), b"\0\0\0\x18stypmsdh\0\0\0\0msdhcmfs");
     assert!(body("v0/2.m4s").len() > 1000 && body("v1/3.m4s").len() > 1000);
+}
+
+#[test]
+fn what_is_lost_for_everybody_ends_a_period() {
+    let mut channel = cmaf(64, 64);
+    let endpoint = channel::dash(4, 60);
+    let mut follower = Follower::default();
+    channel.begin(0, false);
+    for step in 0..24 {
+        // First it comes back in the same period, then a new one begins.
+        if step == 18 {
+            channel.begin(channel.edge(), false);
+        }
+        channel.push(if (8..10).contains(&step) || (14..18).contains(&step) { &[0, 1, 2, 3] } else { &[] });
+        if step == 0 {
+            continue;
+        }
+        let text = channel.text(&endpoint, "/v1/g/c/e/main.mpd");
+        let mpd = follower.follow(&text);
+        let listed = |period: usize| mpd.periods[period].representations[0].segments.len();
+        match step {
+            8..=10 => assert_eq!(listed(0), 4, "{text}"),
+            13..=18 => assert_eq!(listed(0), 7, "{text}"),
+            19.. => assert_eq!((listed(0), listed(1)), (7, (step - 17) / 2), "{text}"),
+            _ => {}
+        }
+        if step == 19 {
+            assert_eq!(mpd.periods[0].attributes["duration"], "PT28S");
+            assert_eq!(mpd.periods[1].attributes["start"], "PT36S");
+            validate("lost", &text);
+        }
+    }
 }
 
 #[test]

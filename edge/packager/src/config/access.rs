@@ -83,6 +83,9 @@ impl core::str::FromStr for Network {
         };
         let address: IpAddr =
             address.parse().map_err(|_| format!("{text:?} is neither an IP address nor a CIDR block"))?;
+        if matches!(address, IpAddr::V6(a) if a.to_ipv4_mapped().is_some()) {
+            return Err(format!("{text:?} is an IPv4 address in the form of IPv6; write it as IPv4"));
+        }
         let width = if address.is_ipv4() { 32 } else { 128 };
         let prefix = match prefix {
             Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => digits.parse().unwrap_or(u8::MAX),
@@ -146,8 +149,17 @@ mod tests {
             assert!(network.contains(inside.parse().unwrap()), "{text} {inside}");
             assert!(!network.contains(outside.parse().unwrap()), "{text} {outside}");
         }
-        for bad in ["", "192.0.2.1/24", "192.0.2.0/33", "192.0.2.0/+8", "192.0.2.0/", "a/8", "2001:db8::1/64", "::/129"]
-        {
+        for bad in [
+            "",
+            "192.0.2.1/24",
+            "192.0.2.0/33",
+            "192.0.2.0/+8",
+            "192.0.2.0/",
+            "a/8",
+            "2001:db8::1/64",
+            "::/129",
+            "::ffff:192.0.2.0/120",
+        ] {
             assert!(bad.parse::<Network>().is_err(), "{bad}");
         }
     }

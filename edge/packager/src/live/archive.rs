@@ -85,7 +85,12 @@ impl Archive {
             (Some(open), None) => {
                 let head = STANDARD.decode(&open.head);
                 let head = head.map_err(|e| Error::bad_source(format!("timeline: the head of the open part: {e}")))?;
-                Some(Arc::new(PartHead::open(open, &head)?))
+                let part = PartHead::open(open, &head)?;
+                if part.positions().end != timeline.next {
+                    let (end, next) = (part.positions().end, timeline.next);
+                    return Err(Error::bad_source(format!("timeline: the open part ends with {end}, not with {next}")));
+                }
+                Some(Arc::new(part))
             }
             (None, _) => None,
         };
@@ -245,6 +250,7 @@ impl Archive {
         let Some(bytes) = self.bytes(path.clone(), 0..entry.bytes) else { return Ok(None) };
         let entries: Vec<PartEntry> =
             serde_json::from_slice(&bytes).map_err(|e| Error::bad_source(format!("{path}: {e}")))?;
+        entries.iter().try_for_each(PartEntry::check).map_err(|why| Error::bad_source(format!("{path}: {why}")))?;
         let follow = |w: &[PartEntry]| {
             w.first().zip(w.get(1)).is_none_or(|(a, b)| a.first.saturating_add(a.positions.into()) <= b.first)
         };

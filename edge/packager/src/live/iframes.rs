@@ -18,7 +18,7 @@ pub(super) fn iframes(period: &Period, own: Option<(&Track, &Rendition)>) -> Vec
     let head = &period.presentation.head;
     let ends = period.positions.iter().skip(1).copied().chain([head.cuts.len()]);
     let runs: Vec<Range<usize>> = period.positions.iter().copied().zip(ends).map(|(first, end)| first..end).collect();
-    let mut frames: Vec<LiveIframe> = timed(head, track, &runs, period.end_us)
+    let mut frames: Vec<LiveIframe> = timed(track, &runs)
         .into_iter()
         .map(|own| LiveIframe {
             segment: rendition.segments.partition_point(|s| s.fragments.end <= own.fragments.start),

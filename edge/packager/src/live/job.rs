@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::job::{media_type, protected_init};
 use crate::manifest::{dash, hls};
 use crate::media::protection::Keys;
-use crate::media::window::{Window, cut_us};
+use crate::media::window::Window;
 use crate::response::{CacheClass, FORMAT_VERSION, Part, Response};
 use crate::route::{LiveFile, LiveResource, LiveRoute, SegmentFormat, TrackName};
 use crate::segment::init::{self, HevcEntry};
@@ -200,6 +200,7 @@ impl Job {
             }
             PackageType::Dash => {
                 let Some(window) = self.window(|all| all.numbers.clone())? else { return Ok(None) };
+                let window = window.without_lost_ends();
                 self.text(dash::CONTENT_TYPE, dash::live_mpd(&window)?, window.closed).map(Some)
             }
         }
@@ -228,8 +229,8 @@ impl Job {
         }
         let Some(part) = self.archive.part(stored)? else { return Ok(None) };
         let head = super::append::slice(&part.head, part.cuts(&(stored..stored + 1)));
-        let (cuts, end_us) = (head.cuts.len(), cut_us(&head, head.cuts.len()));
-        let presentation = renditions::present(&self.offer, head, core::slice::from_ref(&(0..cuts)), end_us)?;
+        let cuts = head.cuts.len();
+        let presentation = renditions::present(&self.offer, head, core::slice::from_ref(&(0..cuts)))?;
         let found = presentation.offered().find(|(track, _)| track.name == name);
         let (track, rendition) =
             found.ok_or_else(|| Error::not_found(format!("this endpoint offers no track {name}")))?;

@@ -10,7 +10,6 @@ use crate::media::delivery::{self, Delivery};
 use crate::media::presentation::{Presentation, Rendition};
 use crate::media::protection::{Keys, TrackProtection};
 use crate::media::segmenter::Segment;
-use crate::media::window::{cut_us, ticks};
 
 /// What all stretches of an endpoint share.
 #[derive(Clone, Debug)]
@@ -25,22 +24,22 @@ pub(super) struct Offer {
     pub query: String,
 }
 
-/// Presents `head`, whose segments are these runs of cuts. `end_us` is where it ends, in microseconds.
+/// Presents `head`, whose segments are these runs of cuts.
 ///
 /// # Errors
 /// `Unsupported` when no key is for a track.
-pub(super) fn present(offer: &Offer, head: Head, segments: &[Range<usize>], end_us: u64) -> Result<Presentation> {
+pub(super) fn present(offer: &Offer, head: Head, segments: &[Range<usize>]) -> Result<Presentation> {
     let configuration = offer.configuration.clone();
     let deliveries = delivery::deliveries(&head, &configuration);
     let renditions = head.tracks.iter().zip(deliveries).map(|(track, delivery)| {
-        let segments = timed(&head, track, segments, end_us);
+        let segments = timed(track, segments);
         let protection = protection(offer, &head, track, delivery, &segments)?;
         Ok(Rendition {
             delivery,
             segments,
             protection,
             // What the encoder announces does not change while the window moves. No key frame lasts longer than its segment.
-            peak_bandwidth: track.peak_bitrate,
+            peak_bandwidth: track.peak_bitrate.max(1),
             average_bandwidth: track.average_bitrate,
             iframe_bandwidth: if track.is_video() { track.peak_bitrate } else { 0 },
         })
@@ -50,20 +49,11 @@ pub(super) fn present(offer: &Offer, head: Head, segments: &[Range<usize>], end_
     Ok(Presentation { tag, configuration, head, keys, renditions, query })
 }
 
-/// When the segments of a track are presented. Each lasts until the next one begins. One in which the track has nothing, or
-/// nothing to begin with, begins where those of the other tracks do.
-pub(super) fn timed(head: &Head, track: &Track, runs: &[Range<usize>], end_us: u64) -> Vec<Segment> {
-    let full = |cut: usize| track.fragments.get(cut).is_some_and(|f| f.samples > 0);
-    let nominal = |cut: usize| match cut < head.cuts.len() {
-        true => ticks(cut_us(head, cut), track.timescale),
-        false => ticks(end_us, track.timescale),
-    };
+/// When the segments of a track are presented: each lasts until the next one begins. What is empty has times too.
+pub(super) fn timed(track: &Track, runs: &[Range<usize>]) -> Vec<Segment> {
     let segments = runs.iter().map(|run| {
-        let start = if full(run.start) { track.start(run.start) } else { nominal(run.start) };
-        // Only what is in the segment may decide, so that its duration does not change when the next one comes.
-        let own = run.end.checked_sub(1).is_some_and(full);
-        let end = if own { track.start(run.end) } else { nominal(run.end) };
-        Segment { fragments: run.clone(), start, end: end.max(start) }
+        let start = track.start(run.start);
+        Segment { fragments: run.clone(), start, end: track.start(run.end).max(start) }
     });
     segments.collect()
 }

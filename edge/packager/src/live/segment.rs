@@ -14,7 +14,6 @@ use crate::job::{cues, text_segment};
 use crate::limits;
 use crate::media::delivery::Delivery;
 use crate::media::presentation::{Presentation, Rendition};
-use crate::media::window::cut_us;
 use crate::prepared;
 use crate::response::Part;
 use crate::route::{SegmentFormat, TrackName};
@@ -56,8 +55,8 @@ pub(super) fn make(archive: &mut Archive, offer: &Offer, asked: &Asked) -> Resul
         }
     }
     let Some(head) = joined else { return Err(Error::internal("a segment without parts")) };
-    let (cuts, end_us) = (head.cuts.len(), cut_us(&head, head.cuts.len()));
-    let presentation = renditions::present(offer, head, core::slice::from_ref(&(0..cuts)), end_us)?;
+    let cuts = head.cuts.len();
+    let presentation = renditions::present(offer, head, core::slice::from_ref(&(0..cuts)))?;
     let found = presentation.offered().find(|(track, _)| track.name == asked.track);
     let found = found.ok_or_else(|| Error::not_found(format!("this endpoint offers no track {}", asked.track)));
     let (track, rendition) = found?;

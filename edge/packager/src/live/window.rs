@@ -189,7 +189,8 @@ pub(super) fn depth_seconds(wanted: Wanted<'_>) -> u32 {
 
 /// When a segment is presented, in microseconds.
 fn span_us(archive: &mut Archive, numbering: &Numbering<'_>, number: u64) -> Result<Option<Range<u64>>> {
-    let place = numbering.place(number).ok_or_else(|| Error::internal(format!("there is no segment {number}")))?;
+    let place =
+        numbering.place(number).ok_or_else(|| Error::bad_source(format!("timeline: there is no segment {number}")))?;
     let timeline = archive.timeline.clone();
     let period = numbering::positions(&timeline, place.period);
     let Some(first) = archive.part(place.positions.start)? else { return Ok(None) };
@@ -218,7 +219,7 @@ pub(super) fn build(
     let numbers = &selection.numbers;
     let last = numbers.end.checked_sub(1).and_then(|n| numbering.place(n));
     let (Some(first), Some(last)) = (numbering.place(numbers.start), last) else {
-        return Err(Error::internal("a window without segments"));
+        return Err(Error::bad_source("timeline: a window without segments"));
     };
     let positions = last.positions.end.saturating_sub(first.positions.start);
     if positions > limits::MAX_WINDOW_POSITIONS {
@@ -301,7 +302,7 @@ impl Stretch {
         let firsts: Vec<usize> = starts.iter().step_by(group).copied().collect();
         let ends = firsts.iter().skip(1).copied().chain([head.cuts.len()]);
         let runs: Vec<Range<usize>> = firsts.iter().copied().zip(ends).map(|(first, end)| first..end).collect();
-        let presentation = renditions::present(offer, head, &runs, end_us)?;
+        let presentation = renditions::present(offer, head, &runs)?;
         Ok(Some(Period {
             first: period.first,
             start_us: period.start_us,

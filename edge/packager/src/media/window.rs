@@ -75,7 +75,39 @@ impl Window {
     }
 }
 
+impl Window {
+    /// The window without segments at the ends of its periods in which no track has anything; what is left of a period ends
+    /// where they begin. DASH says nothing of what is lost for everybody (DASH-IF IOP, part 4); when media come back in the
+    /// same period, it lists them after all.
+    #[must_use]
+    pub fn without_lost_ends(mut self) -> Self {
+        self.periods.iter_mut().for_each(Period::cut_lost_end);
+        if self.periods.iter().any(|p| !p.is_lost()) {
+            self.periods.retain(|p| !p.is_lost());
+        }
+        self
+    }
+}
+
 impl Period {
+    /// Takes away the segments at the end in which no track has anything.
+    fn cut_lost_end(&mut self) {
+        let Presentation { head, renditions, .. } = &mut self.presentation;
+        let full = |cut: usize| head.tracks.iter().any(|t| t.fragments.get(cut).is_some_and(|f| f.samples > 0));
+        let Some(reference) = renditions.first() else { return };
+        let lost = reference.segments.iter().rev().take_while(|s| !s.fragments.clone().any(full)).count();
+        let kept = reference.segments.len() - lost;
+        if let Some(first) = reference.segments.get(kept) {
+            self.end_us = cut_us(head, first.fragments.start);
+            renditions.iter_mut().for_each(|r| r.segments.truncate(kept));
+        }
+    }
+
+    /// Whether nothing is left of it.
+    fn is_lost(&self) -> bool {
+        self.presentation.renditions.iter().all(|r| r.segments.is_empty())
+    }
+
     /// A track that is offered.
     pub fn track(&self, name: TrackName) -> Option<(&Track, &Rendition)> {
         self.presentation.offered().find(|(track, _)| track.name == name)

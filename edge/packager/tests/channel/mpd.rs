@@ -10,6 +10,9 @@ use quick_xml::events::{BytesStart, Event};
 
 type Attributes = BTreeMap<String, String>;
 
+/// The attributes of a template, and its segments by number.
+type Template = (Attributes, BTreeMap<u64, Span>);
+
 /// A segment: when it begins, and how long it lasts, in ticks.
 pub type Span = (u64, u64);
 
@@ -51,7 +54,7 @@ impl Mpd {
     pub fn read(text: &str) -> Self {
         let mut mpd = Self::default();
         let mut reader = Reader::from_str(text);
-        let (mut set, mut shared): (Attributes, Option<(Attributes, BTreeMap<u64, Span>)>) = Default::default();
+        let (mut set, mut shared): (Attributes, Option<Template>) = Default::default();
         let (mut inside, mut template, mut spans, mut time) = (false, Attributes::new(), Vec::<Span>::new(), 0u64);
         loop {
             let event = reader.read_event().expect("well-formed");

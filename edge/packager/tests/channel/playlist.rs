@@ -1,5 +1,7 @@
 //! A media playlist as a player sees it, and what must hold from one refresh to the next.
 
+#![allow(dead_code, reason = "each of its users needs another part")]
+
 use std::collections::BTreeMap;
 
 /// One segment of a playlist.
