@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use anyhow::Result;
@@ -99,34 +99,46 @@ async fn find(context: &Context, task: &Harvest) -> Result<(Option<i64>, Option<
 /// For each path of an object, path and entity tag of its copy.
 type Copies = BTreeMap<String, (String, Option<String>)>;
 
-/// Copies what is not there yet. Progress is noted now and then.
+/// Copies what is not there yet. Progress is noted now and then. Nothing is under way any more once this returns.
 async fn copy_all(context: &Context, task: &Harvest, objects: Vec<Arc<SourceObject>>) -> Result<Copies, Trouble> {
     let copying = Copying {
         media: &context.media,
         from: format!("live/{}/media/", task.uid),
         to: &task.storage_path,
         begun: AtomicUsize::new(0),
+        stopped: AtomicBool::new(false),
     };
     let mut copied = futures::stream::iter(objects).map(|object| copying.copy(object)).buffer_unordered(COPIES);
     let (mut copies, mut done, mut noted) = (Copies::new(), Amount::default(), Instant::now());
+    let mut trouble = None;
     while let Some(result) = copied.next().await {
-        let (object, copy) = match result {
-            Ok(copied) => copied,
-            Err(trouble) => {
-                progress(context, task, done).await?;
-                return Err(trouble);
+        let noting = match result {
+            Ok((object, copy)) => {
+                done.objects += 1;
+                done.bytes = done.bytes.saturating_add(i64::try_from(object.bytes).unwrap_or(i64::MAX));
+                copies.insert(object.path.clone(), copy);
+                if noted.elapsed() >= PROGRESS_INTERVAL && trouble.is_none() {
+                    noted = Instant::now();
+                    progress(context, task, done).await
+                } else {
+                    Ok(())
+                }
             }
+            Err(trouble) => Err(trouble),
         };
-        done.objects += 1;
-        done.bytes = done.bytes.saturating_add(i64::try_from(object.bytes).unwrap_or(i64::MAX));
-        copies.insert(object.path.clone(), copy);
-        if noted.elapsed() >= PROGRESS_INTERVAL {
-            noted = Instant::now();
-            progress(context, task, done).await?;
+        if let Err(why) = noting {
+            // What is under way comes to its end, so that nothing appears in a folder that is being emptied.
+            copying.stopped.store(true, Ordering::Relaxed);
+            trouble.get_or_insert(why);
         }
     }
-    progress(context, task, done).await?;
-    Ok(copies)
+    match trouble {
+        Some(trouble @ (Trouble::Unwanted | Trouble::Database(_))) => Err(trouble),
+        trouble => {
+            progress(context, task, done).await?;
+            trouble.map_or(Ok(copies), Err)
+        }
+    }
 }
 
 async fn progress(context: &Context, task: &Harvest, done: Amount) -> Result<(), Trouble> {
@@ -145,11 +157,16 @@ struct Copying<'a> {
     to: &'a str,
     /// Copies that this run has begun.
     begun: AtomicUsize,
+    /// No more are to be begun.
+    stopped: AtomicBool,
 }
 
 impl Copying<'_> {
     /// Copies an object unless it is there with the same length. Answers path and entity tag of the copy.
     async fn copy(&self, object: Arc<SourceObject>) -> Result<(Arc<SourceObject>, (String, Option<String>)), Trouble> {
+        if self.stopped.load(Ordering::Relaxed) {
+            return Err(Trouble::Unwanted);
+        }
         let name = object.path.strip_prefix(&self.from).unwrap_or(&object.path);
         let path = format!("{}/{name}", self.to);
         let info = match self.media.info(&path).await {
