@@ -78,6 +78,8 @@ pub struct Parts {
     pub ingest_wake: Wake,
     /// Keys are wanted.
     pub keys_wake: Wake,
+    /// A collection task is new, or goes on.
+    pub harvest_wake: Wake,
     /// The timelines of live channels.
     pub live: Live,
     /// Something waits to be pushed.

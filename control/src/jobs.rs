@@ -8,6 +8,7 @@ use tokio::task::JoinSet;
 
 use crate::context::Context;
 use crate::db::assets;
+use crate::harvest;
 use crate::ingest::{self, sweep_channels, sweep_indexes};
 use crate::live;
 use crate::protect;
@@ -46,6 +47,8 @@ pub fn start(context: &Context, stop: &watch::Receiver<bool>) -> JoinSet<()> {
     jobs.spawn(protect::job::run(context.clone(), stop.clone()));
     jobs.spawn(Reconciler::new(context.clone()).run(stop.clone()));
     jobs.spawn(live::run(context.clone(), stop.clone()));
+    jobs.spawn(harvest::run_indexing(context.clone(), stop.clone()));
+    jobs.spawn(harvest::run_copying(context.clone(), stop.clone()));
     jobs.spawn(sweep(context.clone(), stop.clone()));
     jobs
 }

@@ -12,6 +12,7 @@ pub mod db;
 pub mod delivery;
 pub mod embedded;
 pub mod error;
+pub mod harvest;
 pub mod ingest;
 pub mod jobs;
 pub mod listen;

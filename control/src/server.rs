@@ -101,6 +101,7 @@ pub async fn serve(options: ServeOptions) -> Result<Server> {
         player,
         ingest_wake: Wake::default(),
         keys_wake: Wake::default(),
+        harvest_wake: Wake::default(),
         live: Live::default(),
         push_wake: Wake::default(),
     });

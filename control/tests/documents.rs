@@ -59,6 +59,11 @@ async fn every_operation_is_described_with_its_problems() {
         [
             "post /v1/assets/batch",
             "post /v1/assets/{asset}/key-tokens",
+            "get /v1/collection-tasks",
+            "post /v1/channel-groups/{group}/channels/{channel}/collection-tasks",
+            "get /v1/channel-groups/{group}/channels/{channel}/collection-tasks",
+            "get /v1/channel-groups/{group}/channels/{channel}/collection-tasks/{task}",
+            "delete /v1/channel-groups/{group}/channels/{channel}/collection-tasks/{task}",
             "post /v1/channel-groups/{group}/channels/{channel}/credentials",
             "post /v1/channel-groups/{group}/channels/{channel}/inputs/{input}/credentials",
         ]
@@ -122,6 +127,7 @@ async fn the_player_page_is_served_and_nothing_beside_it() {
         player: Some(dist),
         ingest_wake: Wake::default(),
         keys_wake: Wake::default(),
+        harvest_wake: Wake::default(),
         live: Live::default(),
         push_wake: Wake::default(),
     });

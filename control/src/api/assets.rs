@@ -18,7 +18,7 @@ use super::{fields, found, protection};
 use crate::clock;
 use crate::context::Context;
 use crate::db::assets::Status;
-use crate::db::{asset_keys, assets, folders, groups, indexes, source_warnings, sources};
+use crate::db::{asset_keys, assets, folders, groups, harvests, indexes, source_warnings, sources};
 use crate::error::{ApiError, ApiResult};
 use crate::protect;
 use crate::push::documents;
@@ -248,6 +248,7 @@ pub async fn patch(
         indexes::release(&mut tx, row.id, clock::now_ms()).await?;
         sources::clear(&mut tx, row.id).await?;
         folders::clear(&mut tx, row.id).await?;
+        harvests::release_asset(&mut tx, row.id, clock::now_ms()).await?;
         source_warnings::clear(&mut tx, row.id).await?;
         origin.write_sources(&mut tx, row.id).await?;
         assets::requeue(&mut tx, row.id, clock::now_ms()).await?;
@@ -264,6 +265,7 @@ pub async fn patch(
     context.ingest_wake.wake();
     context.keys_wake.wake();
     context.push_wake.wake();
+    context.harvest_wake.wake();
     Ok(Json(asset))
 }
 
@@ -278,14 +280,16 @@ pub async fn delete(State(context): State<Context>, Names(name): Names<String>) 
     protect::documents::retract_asset(&mut tx, &row).await?;
     let mut deletion = Deletion::default();
     deletion.deleted.index_objects = indexes::release(&mut tx, row.id, clock::now_ms()).await?;
+    harvests::release_asset(&mut tx, row.id, clock::now_ms()).await?;
     assets::delete(&mut tx, row.id).await?;
     tx.commit().await?;
     context.push_wake.wake();
+    context.harvest_wake.wake();
     deletion.deleted.assets.push(row.name);
     Ok(Json(deletion))
 }
 
-fn check_name(name: &str) -> ApiResult<()> {
+pub(super) fn check_name(name: &str) -> ApiResult<()> {
     fields::name("/name", name)?;
     if name == RESERVED_NAME {
         return Err(ApiError::invalid("/name", "an asset cannot be called batch; choose another name"));
@@ -300,7 +304,7 @@ fn check_sources(sources: &[Source]) -> ApiResult<()> {
     sources.iter().enumerate().try_for_each(|(i, source)| source.check(&format!("/sources/{i}")))
 }
 
-async fn find_group(db: &mut SqliteConnection, name: &str) -> ApiResult<groups::Group> {
+pub(super) async fn find_group(db: &mut SqliteConnection, name: &str) -> ApiResult<groups::Group> {
     fields::name("/packaging_group", name)?;
     groups::find(db, name).await?.ok_or_else(|| {
         let detail = format!("there is no packaging group {name}; make it with POST /v1/packaging-groups");
@@ -308,7 +312,11 @@ async fn find_group(db: &mut SqliteConnection, name: &str) -> ApiResult<groups::
     })
 }
 
-async fn check_free(db: &mut SqliteConnection, name: &str) -> ApiResult<()> {
+pub(super) async fn check_free(db: &mut SqliteConnection, name: &str) -> ApiResult<()> {
+    if let Some(task) = harvests::with_asset_name(db, name).await? {
+        let detail = format!("the collection task {task} is going to make the asset {name}; choose another name");
+        return Err(ApiError::conflict(Some("/name"), detail));
+    }
     match assets::find(db, name).await? {
         None => Ok(()),
         Some(row) => {

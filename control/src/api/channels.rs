@@ -16,7 +16,7 @@ use super::{fields, found};
 use crate::clock;
 use crate::context::Context;
 use crate::db::channels::{self, ChannelProtocol};
-use crate::db::endpoints;
+use crate::db::{endpoints, harvests};
 use crate::error::{ApiError, ApiResult};
 use crate::live;
 use crate::push::documents;
@@ -271,7 +271,7 @@ pub async fn patch(
     params(("group" = String, Path, description = "Name of the group"),
            ("channel" = String, Path, description = "Name of the channel")),
     responses((status = 200, description = "What was removed", body = Deletion),
-              (status = 409, description = "The channel has endpoints")))]
+              (status = 409, description = "The channel has endpoints, or collection tasks that need its media")))]
 pub async fn delete(
     State(context): State<Context>,
     Names((group, name)): Names<(String, String)>,
@@ -281,6 +281,12 @@ pub async fn delete(
     let count = endpoints::count_of_channel(&mut tx, row.id).await?;
     if count > 0 {
         return Err(ApiError::conflict(None, format!("the channel has {count} endpoints; remove them first")));
+    }
+    let tasks = harvests::count_busy(&mut tx, row.id).await?;
+    if tasks > 0 {
+        let detail =
+            format!("{tasks} collection tasks need the media of the channel; wait for them or cancel them first");
+        return Err(ApiError::conflict(None, detail));
     }
     channels::delete(&mut tx, &row, clock::now_ms()).await?;
     tx.commit().await?;

@@ -27,6 +27,8 @@ pub struct Deleted {
     pub channels: Vec<String>,
     /// Names of endpoints.
     pub endpoints: Vec<String>,
+    /// Collection tasks. The copies of one that was not finished are removed from the media storage.
+    pub collection_tasks: Vec<i64>,
     /// Names of edges.
     pub edges: Vec<String>,
 }

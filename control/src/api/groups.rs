@@ -12,7 +12,7 @@ use super::page::{Page, PageQuery};
 use super::{fields, found};
 use crate::clock;
 use crate::context::Context;
-use crate::db::{assets, configurations, groups, indexes};
+use crate::db::{assets, configurations, groups, harvests, indexes};
 use crate::error::{ApiError, ApiResult};
 use crate::protect;
 use crate::push::documents;
@@ -143,7 +143,7 @@ pub async fn patch(
 #[utoipa::path(delete, path = "/v1/packaging-groups/{group}", tag = "packaging groups",
     operation_id = "deletePackagingGroup", params(("group" = String, Path, description = "Name of the group"), Cascade),
     responses((status = 200, description = "What was removed", body = Deletion),
-              (status = 409, description = "The group has assets and `cascade` is not set")))]
+              (status = 409, description = "The group has assets and `cascade` is not set, or collection tasks make assets in it")))]
 pub async fn delete(
     State(context): State<Context>,
     Names(name): Names<String>,
@@ -156,8 +156,14 @@ pub async fn delete(
         let detail = format!("the group has {count} assets; remove them first, or all at once with ?cascade=true");
         return Err(ApiError::conflict(None, detail));
     }
+    let tasks = harvests::count_of_group(&mut tx, row.id).await?;
+    if tasks > 0 {
+        let detail = format!("{tasks} collection tasks are going to make assets in the group; cancel them first");
+        return Err(ApiError::conflict(None, detail));
+    }
     let mut deletion = Deletion::default();
     for asset in assets::of_group(&mut tx, row.id).await? {
+        harvests::release_asset(&mut tx, asset.id, clock::now_ms()).await?;
         documents::retract_asset(&mut tx, &asset).await?;
         protect::documents::retract_asset(&mut tx, &asset).await?;
         deletion.deleted.index_objects.extend(indexes::release(&mut tx, asset.id, clock::now_ms()).await?);
@@ -172,6 +178,7 @@ pub async fn delete(
     groups::delete(&mut tx, row.id).await?;
     tx.commit().await?;
     context.push_wake.wake();
+    context.harvest_wake.wake();
     deletion.deleted.packaging_groups.push(row.name);
     Ok(Json(deletion))
 }

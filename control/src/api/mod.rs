@@ -7,6 +7,7 @@ mod batch;
 pub mod channel_groups;
 pub mod channel_inputs;
 pub mod channels;
+pub mod collection_tasks;
 pub mod configurations;
 pub mod deleted;
 pub mod edges;

@@ -11,7 +11,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{
-    assets, batch, channel_groups, channel_inputs, channels, configurations, edges, endpoints, groups, key_tokens,
+    assets, batch, channel_groups, channel_inputs, channels, collection_tasks, configurations, edges, endpoints,
+    groups, key_tokens,
 };
 use crate::context::Context;
 use crate::error::{PROBLEM_JSON, Problem};
@@ -58,6 +59,9 @@ fn parts() -> (Router<Context>, OpenApi) {
         .routes(routes!(channel_inputs::rotate_one))
         .routes(routes!(endpoints::create, endpoints::list))
         .routes(routes!(endpoints::get, endpoints::patch, endpoints::delete))
+        .routes(routes!(collection_tasks::create, collection_tasks::list))
+        .routes(routes!(collection_tasks::get, collection_tasks::delete))
+        .routes(routes!(collection_tasks::list_all))
         .routes(routes!(edges::create, edges::list))
         .routes(routes!(edges::get, edges::patch, edges::delete))
         .split_for_parts();

@@ -167,6 +167,28 @@ impl Storage {
         self.store.put(&location(path)?, PutPayload::from_bytes(bytes)).await.map(drop)
     }
 
+    /// Copies an object, whole or not at all; once this returns the copy is durable. The storage does it by itself where it can.
+    ///
+    /// # Errors
+    /// As the storage says; `NotFound` when there is no such object.
+    pub async fn copy(&self, from: &str, to: &str) -> object_store::Result<()> {
+        let error = match self.store.copy(&location(from)?, &location(to)?).await {
+            Err(error) if !matches!(error, object_store::Error::NotFound { .. }) => error,
+            other => return other,
+        };
+        tracing::debug!(from, to, %error, "the storage does not copy by itself");
+        let body = self.get(from, GetOptions::default()).await?.into_stream();
+        self.write_stream(to, body).await.map(drop)
+    }
+
+    /// Whether no object is below a folder.
+    ///
+    /// # Errors
+    /// As the storage says.
+    pub async fn is_empty(&self, folder: &str) -> object_store::Result<bool> {
+        Ok(self.store.list(Some(&location(folder)?)).try_next().await?.is_none())
+    }
+
     /// Writes an object from a body, of which only a part is in memory at a time; whole or not at all. Once this returns it
     /// is durable. In a bucket, parts stay behind when the process ends meanwhile; a rule of the bucket should remove those.
     ///

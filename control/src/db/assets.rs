@@ -117,6 +117,26 @@ pub async fn insert(db: &mut SqliteConnection, new: NewAsset<'_>) -> sqlx::Resul
     .await
 }
 
+/// Adds an asset that can be played at once, and answers its row. Its index is given to it in the same transaction.
+pub async fn insert_playable(db: &mut SqliteConnection, new: NewAsset<'_>, indexed: &Indexed) -> sqlx::Result<i64> {
+    sqlx::query_scalar(
+        "INSERT INTO assets (group_id, name, content_id, playlist, status, queued_at, created_at, progress, warnings,
+         duration_ms, tracks) VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?) RETURNING id",
+    )
+    .bind(new.group_id)
+    .bind(new.name)
+    .bind(new.content_id)
+    .bind(new.playlist)
+    .bind(Status::Playable)
+    .bind(new.now)
+    .bind(new.now)
+    .bind(&indexed.warnings)
+    .bind(indexed.duration_ms)
+    .bind(&indexed.tracks)
+    .fetch_one(db)
+    .await
+}
+
 /// The asset with a name.
 pub async fn find(db: &mut SqliteConnection, name: &str) -> sqlx::Result<Option<Asset>> {
     sqlx::query_as(

@@ -11,6 +11,7 @@ pub mod edges;
 pub mod endpoints;
 pub mod folders;
 pub mod groups;
+pub mod harvests;
 pub mod indexes;
 pub mod source_warnings;
 pub mod sources;

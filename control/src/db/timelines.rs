@@ -178,3 +178,30 @@ pub async fn time_shift_days(db: &mut SqliteConnection, channel_id: i64) -> sqlx
         .fetch_one(db)
         .await
 }
+
+/// How far a timeline is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::FromRow)]
+pub struct Edge {
+    /// Presentation time 0, milliseconds since 1970.
+    pub epoch_ms: i64,
+    /// How long a position is at most.
+    pub position_seconds: i64,
+    /// Whether nothing more will come.
+    pub ended: bool,
+    /// Where the last position ends, microseconds of presentation time.
+    pub end_us: i64,
+}
+
+/// How far the timeline of a channel is; `None` before its first position.
+pub async fn edge(db: &mut SqliteConnection, channel_id: i64) -> sqlx::Result<Option<Edge>> {
+    sqlx::query_as(
+        "SELECT json_extract(t.state, '$.timeline.epoch_ms') AS epoch_ms,
+                json_extract(t.state, '$.timeline.position_seconds') AS position_seconds,
+                coalesce(json_extract(t.state, '$.timeline.ended'), 0) AS ended, p.end_us
+         FROM timelines t JOIN positions p ON p.channel_id = t.channel_id
+         WHERE t.channel_id = ? ORDER BY p.number DESC LIMIT 1",
+    )
+    .bind(channel_id)
+    .fetch_optional(db)
+    .await
+}

@@ -130,7 +130,7 @@ struct Found {
 }
 
 /// Writes the index under a name of its own.
-async fn write_index(context: &Context, indexed: &IndexedAsset) -> Result<IndexObject, Stopped> {
+pub(crate) async fn write_index(context: &Context, indexed: &IndexedAsset) -> Result<IndexObject, Stopped> {
     let path = format!("{}.idx", uuid::Uuid::new_v4());
     let mut tx = context.db.write().await?;
     indexes::announce(&mut tx, &path, clock::now_ms()).await?;

@@ -4,7 +4,7 @@ pub mod assets;
 mod playlist;
 mod pushed_playlist;
 mod pushed_segment;
-mod reading;
+pub(crate) mod reading;
 pub mod receive;
 mod receiver;
 mod sweep;

@@ -11,7 +11,7 @@ use crate::db::assets::{self, Progress, Run};
 use crate::db::sources::Source;
 
 /// Progress is written at most this often.
-pub(super) const PROGRESS_INTERVAL: Duration = Duration::from_millis(500);
+pub(crate) const PROGRESS_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Why an ingest ended without an index.
 #[derive(Debug)]
@@ -118,7 +118,7 @@ pub(super) async fn note(context: &Context, run: Run, progress: Progress) -> sql
 }
 
 /// Runs a piece of the core where it cannot hold up requests, and contains its panics.
-pub(super) async fn off_thread<T: Send + 'static>(
+pub(crate) async fn off_thread<T: Send + 'static>(
     work: impl FnOnce() -> packager::Result<T> + Send + 'static,
 ) -> Result<T, Stopped> {
     match tokio::task::spawn_blocking(work).await {

@@ -503,7 +503,7 @@ fn objects(timeline: &Timeline) -> BTreeSet<String> {
     listings.chain(timeline.parts.iter().map(|p| timeline.part_path(p.first))).collect()
 }
 
-fn read_head(bytes: &[u8]) -> Result<Head> {
+pub(super) fn read_head(bytes: &[u8]) -> Result<Head> {
     let mut head = Head::read(bytes, u64::MAX)?;
     ensure!(head.alone, "the head of a position stands alone");
     // Its blocks are in an object of their own, not behind it.

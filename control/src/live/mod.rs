@@ -5,6 +5,7 @@ mod input;
 mod line;
 mod publish;
 mod state;
+mod stored;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,9 +17,11 @@ use tokio::task::JoinSet;
 
 use crate::clock;
 use crate::context::{Context, Wake};
-use crate::db::{channels, timelines};
+use crate::db::{channels, harvests, timelines};
+use crate::harvest::HARVEST_GRACE;
 use channel::Channel;
 pub use publish::{InputState, Published, Status};
+pub use stored::Stored;
 
 /// The longest that a request for a timeline may wait for news.
 pub const MAX_WAIT: Duration = Duration::from_secs(10);
@@ -26,6 +29,8 @@ pub const MAX_WAIT: Duration = Duration::from_secs(10);
 const RETENTION_INTERVAL: Duration = Duration::from_secs(30);
 /// What is kept whatever the endpoints say: the longest window of a manifest, and as long again for who still plays it.
 const LEAST_KEPT: Duration = Duration::from_secs(2 * 3600);
+/// How much more is kept before the range of a collection task: time that goes by while it is worked out.
+const HARVEST_ROUNDING_MS: i64 = 1000;
 /// How long the blocks of a position stay beside the part that has them: edges with an older timeline ask for them.
 const BLOCKS_KEPT: Duration = Duration::from_secs(600);
 /// Pause after a failure of the database or the storage.
@@ -161,12 +166,35 @@ async fn work(
     let until = channel.tick().await?;
     if retained.elapsed() >= RETENTION_INTERVAL {
         *retained = tokio::time::Instant::now();
-        let days = timelines::time_shift_days(&mut *context.db.read().await?, id).await?;
-        let kept = i64::try_from(LEAST_KEPT.as_millis())?.max(days * 86_400_000);
-        channel.retain(kept, i64::try_from(BLOCKS_KEPT.as_millis())?).await?;
+        retain(context, id, channel).await?;
     }
     let pause = until.map_or(IDLE, |until| {
         Duration::from_millis(until.saturating_sub(clock::now_ms()).max(1).unsigned_abs()).min(IDLE)
     });
     Ok(Some(pause))
+}
+
+/// Removes what no endpoint offers any more and no collection task needs.
+async fn retain(context: &Context, id: i64, channel: &mut Channel) -> Result<()> {
+    let now = clock::now_ms();
+    let mut db = context.db.read().await?;
+    let days = timelines::time_shift_days(&mut db, id).await?;
+    let grace = i64::try_from(HARVEST_GRACE.as_millis())?;
+    let floor = harvests::floor(&mut db, id, now, now.saturating_sub(grace)).await?;
+    drop(db);
+    let kept = i64::try_from(LEAST_KEPT.as_millis())?.max(days * 86_400_000);
+    // What ends after the beginning of a range stays as a whole.
+    let needed = floor.map_or(0, |floor| now.saturating_sub(floor).saturating_add(HARVEST_ROUNDING_MS));
+    channel.retain(kept.max(needed), i64::try_from(BLOCKS_KEPT.as_millis())?).await
+}
+
+/// One round of a channel that has no loop, retention included; for tests.
+///
+/// # Errors
+/// As the database and the storage say.
+pub async fn tick(context: &Context, id: i64) -> Result<()> {
+    let Some(row) = channels::get(&mut *context.db.read().await?, id).await? else { return Ok(()) };
+    let mut channel = Channel::open(context.clone(), row, Arc::default()).await?;
+    channel.tick().await?;
+    retain(context, id, &mut channel).await
 }

@@ -119,6 +119,7 @@ impl Control {
             player: None,
             ingest_wake: Wake::default(),
             keys_wake: Wake::default(),
+            harvest_wake: Wake::default(),
             live: Live::default(),
             push_wake: Wake::default(),
         });

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use channel::{Channel, Source};
-use packager::config::PackageType;
+use packager::config::{PackageType, SourceObject};
 use packager::index::Head;
 use packager::index::block::Block;
 use packager::live::{Harvested, Stretch, index};
@@ -148,4 +148,40 @@ fn a_range_without_media_is_none() {
     let own = harvest(&channel, hole..channel.timeline.periods[1].end_us + 1).expect("a period");
     let head = head(&own);
     assert!(head.cuts.len() == 15 && !head.cuts.iter().any(|c| c.period));
+}
+
+#[test]
+fn a_range_moves_with_its_objects() {
+    for folder in ["cmaf", "ts"] {
+        let channel = channel(folder);
+        let harvested = harvest(&channel, 11_000_000..channel.edge()).expect("a range");
+        let objects = packager::live::objects(&harvested.bytes, harvested.head_bytes).expect("its objects");
+        assert!(objects.iter().all(|(path, o)| o.path == *path && o.bytes > 0) && objects.len() > 2, "{objects:?}");
+        let copy = |path: &str| (format!("films/one/{path}"), Some(format!("\"{path}\"")));
+        let moved = packager::live::relocate(&harvested.bytes, harvested.head_bytes, "films/one/", |o| copy(&o.path));
+        let (bytes, head_bytes) = moved.expect("it moves");
+        let moved = packager::live::objects(&bytes, head_bytes).expect("its objects");
+        let moved: Vec<_> = moved.values().map(|o| (o.path.clone(), o.bytes, o.etag.clone())).collect();
+        let expected = objects.values().map(|o| (copy(&o.path).0, o.bytes, copy(&o.path).1));
+        assert_eq!(moved, expected.collect::<Vec<_>>());
+        // What is made of it is the same, under encryption too.
+        let before = |object: &SourceObject, range: Range<u64>| channel.source.read(&object.path, range);
+        let after = |object: &SourceObject, range: Range<u64>| {
+            channel.source.read(object.path.strip_prefix("films/one/").expect("a copy"), range)
+        };
+        let one = all(&harvested.bytes, harvested.head_bytes, before);
+        let two = all(&bytes, head_bytes, after);
+        assert!(one.len() > 30 && one == two, "{folder}: {} {}", one.len(), two.len());
+    }
+}
+
+/// Everything but manifests that is made of an index, encrypted.
+fn all(index: &[u8], head_bytes: u64, read: impl Fn(&SourceObject, Range<u64>) -> Vec<u8>) -> Vec<Vec<u8>> {
+    let mut documents = drive::documents(PackageType::Cmaf, 6, index, head_bytes, &[]);
+    drive::protect(&mut documents, drive::plain(packager::config::Scheme::Cbcs));
+    let found = drive::crawl(&documents, index, usize::MAX);
+    let media = found.iter().filter(|(resource, _)| {
+        matches!(resource, Resource::Tagged { file: TrackFile::Segment { .. } | TrackFile::Init(_), .. })
+    });
+    media.map(|(_, response)| drive::bytes_of(&response.parts, 5000, &read)).collect()
 }

@@ -100,11 +100,16 @@ pub fn seal(head: &Head, mut blocks: Vec<u8>) -> Result<IndexedAsset> {
         return Err(Error::limit(format!("the index would have {} bytes", head_bytes + blocks.len() as u64)));
     }
     index.append(&mut blocks);
+    Ok(sealed(head, index, head_bytes))
+}
+
+/// An index with what it has for people.
+pub fn sealed(head: &Head, index: Vec<u8>, head_bytes: u64) -> IndexedAsset {
     let media = head.tracks.iter().filter(|t| t.storage != Storage::Index);
     let ends = media.map(|t| Instant { ticks: t.end as i64, timescale: t.timescale }.in_timescale(1000));
     let duration_ms = ends.max().unwrap_or(0).unsigned_abs();
     let tracks = head.tracks.iter().map(summarise).collect();
-    Ok(IndexedAsset { index, head_bytes, duration_ms, tracks, warnings: Vec::new() })
+    IndexedAsset { index, head_bytes, duration_ms, tracks, warnings: Vec::new() }
 }
 
 /// The head of the index, and its blocks.

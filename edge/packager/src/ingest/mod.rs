@@ -5,6 +5,7 @@ use core::ops::Range;
 use bytes::Bytes;
 
 use crate::error::{Error, Result};
+use crate::index::Head;
 use crate::limits;
 use crate::source::mp4::SourceTrack;
 use assemble::{Contents, Details};
@@ -82,6 +83,19 @@ pub struct IndexedAsset {
     pub tracks: Vec<TrackSummary>,
     /// What was left out or looks wrong, for people.
     pub warnings: Vec<String>,
+}
+
+impl IndexedAsset {
+    /// An index that was made in another way, with what it has for people.
+    ///
+    /// # Errors
+    /// `BadSource` when it breaks its format.
+    pub fn open(index: Vec<u8>, head_bytes: u64) -> Result<Self> {
+        let head = usize::try_from(head_bytes).ok().and_then(|length| index.get(..length));
+        let head = head.ok_or_else(|| Error::bad_source("index: it is shorter than its head"))?;
+        let head = Head::read(head, index.len() as u64)?;
+        Ok(assemble::sealed(&head, index, head_bytes))
+    }
 }
 
 /// A track, for people.
