@@ -454,7 +454,7 @@ impl Channel {
         let since_us = (now - keep_ms).saturating_sub(i64::try_from(state.timeline.epoch_ms)?).saturating_mul(1000);
         let mut db = self.context.db.read().await?;
         let spare = timelines::spare_blocks(&mut db, self.row.id, now - blocks_ms).await?;
-        let first = timelines::first_after(&mut db, self.row.id, since_us).await?.unwrap_or(0);
+        let first = timelines::first_after(&mut db, self.row.id, since_us).await?.unwrap_or(i64::MAX);
         drop(db);
         let before: BTreeSet<String> = objects(&state.timeline);
         let revision = state.timeline.revision;
