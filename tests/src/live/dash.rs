@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use quick_xml::Reader;
 use quick_xml::events::Event;
 
+use super::hls::SETTLES;
 use super::recording::{Chunk, Recording, Track};
 use crate::http::{Client, Response};
 use crate::mpd::Mpd;
@@ -103,7 +104,12 @@ impl Follower {
         let started = Instant::now();
         loop {
             match self.client.try_send("GET", url, &[], &[]) {
-                Some(answer) if answer.status == 200 => return answer,
+                Some(answer) if answer.status == 200 => {
+                    if self.last.is_none() && started.elapsed() > PAUSE {
+                        std::thread::sleep(SETTLES);
+                    }
+                    return answer;
+                }
                 // Before anything was pushed.
                 Some(answer) if answer.status == 404 && self.last.is_none() => {}
                 Some(answer) if answer.status != 503 => panic!("GET {url}: {} {}", answer.status, answer.text()),

@@ -14,6 +14,8 @@ use crate::playlist::{Multivariant, track};
 /// How long it waits for somebody to answer.
 const PATIENCE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(100);
+/// After this everybody knows of a channel that there is something: who asked before that remembers for a second that there was not.
+pub(super) const SETTLES: Duration = Duration::from_millis(1200);
 
 /// A client that follows a channel until it is told to stop.
 pub struct HlsRecorder {
@@ -80,6 +82,7 @@ fn follow(url: &str, stop: &AtomicBool, seen: &AtomicU64) -> Recording {
         assert!(started.elapsed() < PATIENCE, "{url} does not come");
         std::thread::sleep(PAUSE);
     }
+    std::thread::sleep(SETTLES);
     let multivariant = Multivariant::fetch(&client, url);
     let urls = multivariant.media_urls();
     let mut lists: Vec<List> = urls.iter().cloned().map(List::new).collect();
