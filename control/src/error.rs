@@ -44,8 +44,8 @@ pub struct ApiError {
     field: Option<String>,
     /// For 416: the length of the object.
     length: Option<u64>,
-    /// For 401: how to show who one is.
-    challenge: &'static str,
+    /// For 401: whether Basic credentials are wanted rather than a bearer token.
+    basic: bool,
     /// For 429: after how many seconds to come again.
     retry_after: Option<u64>,
 }
@@ -55,16 +55,7 @@ pub type ApiResult<T> = Result<T, ApiError>;
 
 impl ApiError {
     fn new(status: StatusCode, kind: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
-        Self {
-            status,
-            kind,
-            title,
-            detail: detail.into(),
-            field: None,
-            length: None,
-            challenge: "Bearer realm=\"edgepack\"",
-            retry_after: None,
-        }
+        Self { status, kind, title, detail: detail.into(), field: None, length: None, basic: false, retry_after: None }
     }
 
     /// 422: `field` (a JSON pointer, or a parameter's name) has a value that is not allowed.
@@ -101,7 +92,7 @@ impl ApiError {
             "push with the user name and the password of this input (Basic authentication); the channel shows them";
         let title = "Valid credentials are needed";
         let error = Self::new(StatusCode::UNAUTHORIZED, "unauthorized", title, detail);
-        Self { challenge: "Basic realm=\"edgepack ingest\", charset=\"UTF-8\"", ..error }
+        Self { basic: true, ..error }
     }
 
     /// 403: the token that came along gives no right to this. Nothing of the token is in `detail`.
@@ -230,7 +221,11 @@ impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let mut response = self.status.into_response();
         if self.status == StatusCode::UNAUTHORIZED {
-            let challenge = HeaderValue::from_static(self.challenge);
+            let challenge = match self.basic {
+                true => "Basic realm=\"edgepack ingest\", charset=\"UTF-8\"",
+                false => "Bearer realm=\"edgepack\"",
+            };
+            let challenge = HeaderValue::from_static(challenge);
             response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
         }
         if let Some(length) = self.length

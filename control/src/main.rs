@@ -11,7 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 fn main() -> ExitCode {
     let result = match Options::parse().command {
-        Command::Serve(options) => serve(options),
+        Command::Serve(options) => serve(*options),
         Command::EdgeVariables(options) => print_edge_variables(&options),
     };
     match result {

@@ -23,7 +23,7 @@ pub struct Options {
 pub enum Command {
     /// Serve the REST interface, the origin for edges, the player page and, by default, an embedded edge
     #[command(after_long_help = SERVE_HELP)]
-    Serve(ServeOptions),
+    Serve(Box<ServeOptions>),
     /// Print the variables that an edge outside this process needs, as environment variables for Spin
     #[command(after_long_help = VARIABLES_HELP)]
     EdgeVariables(EdgeVariablesOptions),

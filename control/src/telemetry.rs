@@ -52,6 +52,9 @@ fn describe() {
     metrics::describe_counter!("control_ingest_read_bytes_total", "Bytes of media read while indexing");
     metrics::describe_counter!("control_key_requests_total", "Requests for the keys of playable assets by result");
     metrics::describe_counter!("control_key_deliveries_total", "Requests for clear keys by kind and result");
+    metrics::describe_counter!("control_live_uploads_total", "Uploads of encoders that were taken, by kind");
+    metrics::describe_counter!("control_live_upload_bytes_total", "Bytes of uploads that were taken, by kind");
+    metrics::describe_counter!("control_live_refused_total", "Uploads of encoders that were refused, by reason");
     metrics::describe_counter!("control_pushes_total", "Pushes to edges by edge and result");
     metrics::describe_gauge!("control_desired_revision", "Revision that every edge should have");
     metrics::describe_gauge!("control_acknowledged_revision", "Revision that an edge has acknowledged");

@@ -17,7 +17,7 @@ async fn body(control: &Control, key: &str) -> Body {
 
 fn deleted(groups: &[&str], configurations: &[&str], assets: &[&str], indexes: &[&str], edges: &[&str]) -> Value {
     json!({"deleted": {"packaging_groups": groups, "configurations": configurations, "assets": assets,
-        "index_objects": indexes, "edges": edges}})
+        "index_objects": indexes, "edges": edges, "channel_groups": [], "channels": [], "endpoints": []}})
 }
 
 #[tokio::test]

@@ -387,7 +387,7 @@ async fn configurations_say_who_may_play_too() {
     let shown = control.post(path, body).await.json();
     assert_eq!((&shown["authorization_code_count"], &shown["ip_allow"]), (&json!(1), &json!(["2001:db8::/32"])));
     let hash = hex::encode(Sha256::digest(b"a long code"));
-    assert_eq!(access("closed").await.authorization_codes, [hash.clone()]);
+    assert_eq!(access("closed").await.authorization_codes, std::slice::from_ref(&hash));
     let patched = control.patch(&format!("{path}/closed"), json!({"ip_deny": ["192.0.2.0/24"]})).await.json();
     assert_eq!((&patched["authorization_code_count"], &patched["ip_deny"]), (&json!(1), &json!(["192.0.2.0/24"])));
     assert_eq!(access("closed").await.authorization_codes, [hash]);

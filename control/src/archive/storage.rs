@@ -297,8 +297,9 @@ async fn complete(upload: &mut dyn MultipartUpload, rest: Bytes) -> object_store
 pub fn is_full(error: &object_store::Error) -> bool {
     let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = source {
-        if let Some(error) = error.downcast_ref::<std::io::Error>() {
-            return matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded);
+        let kind = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+        if matches!(kind, Some(std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)) {
+            return true;
         }
         source = error.source();
     }
@@ -342,6 +343,35 @@ mod tests {
         for bad in ["/a%2", "/a%", "/a%zz", "/%ff"] {
             assert!(percent_decoded(bad).is_err(), "{bad}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_body_is_written_whole_or_not_at_all() {
+        let directory = tempfile::tempdir().unwrap();
+        let storage = Storage::open(Some(directory.path().to_str().unwrap()), Path::new("unused")).unwrap();
+        let chunk = Bytes::from(vec![7; DIRECTORY_PART_BYTES / 3]);
+        for count in [0, 1, 3, 10] {
+            let chunks = std::iter::repeat_n(chunk.clone(), count).map(Ok::<_, object_store::Error>);
+            let info = storage.write_stream("a/b.ts", futures::stream::iter(chunks)).await.unwrap();
+            assert_eq!(info, storage.info("a/b.ts").await.unwrap());
+            assert_eq!(info.bytes, (chunk.len() * count) as u64);
+        }
+        let failed =
+            || Err(object_store::Error::NotImplemented { operation: String::new(), implementer: String::new() });
+        for count in [0, 1, 10] {
+            let chunks = std::iter::repeat_n(chunk.clone(), count).map(Ok).chain([failed()]);
+            assert!(storage.write_stream("a/c.ts", futures::stream::iter(chunks)).await.is_err());
+        }
+        let names: Vec<_> =
+            std::fs::read_dir(directory.path().join("a")).unwrap().map(|e| e.unwrap().file_name()).collect();
+        assert_eq!(names, ["b.ts"]);
+    }
+
+    #[test]
+    fn a_full_disk_is_told_from_other_failures() {
+        let error = |kind| object_store::Error::Generic { store: "test", source: Box::new(std::io::Error::from(kind)) };
+        assert!(is_full(&error(std::io::ErrorKind::StorageFull)));
+        assert!(!is_full(&error(std::io::ErrorKind::PermissionDenied)));
     }
 
     #[test]

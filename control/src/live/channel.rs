@@ -26,6 +26,8 @@ use crate::db::{timelines, uploads};
 const READ_BYTES: u64 = 1 << 20;
 /// How long after its end a channel whose encoder said so counts as over. An encoder that is started anew comes back earlier.
 const END_MS: i64 = 60_000;
+/// How long a segment waits for a playlist that names it.
+const UNNAMED_MS: i64 = 600_000;
 /// The row of no position.
 const NOWHERE: i64 = -1;
 
@@ -446,6 +448,8 @@ impl Channel {
     /// When the database or the storage fails; what is left is removed by a later call.
     pub async fn retain(&mut self, keep_ms: i64, blocks_ms: i64) -> Result<()> {
         let now = clock::now_ms();
+        let stale: Vec<i64> = self.inputs.iter_mut().flat_map(|input| input.stale(now - UNNAMED_MS)).collect();
+        self.place(&stale, NOWHERE).await?;
         let Some(state) = &mut self.state else { return Ok(()) };
         let since_us = (now - keep_ms).saturating_sub(i64::try_from(state.timeline.epoch_ms)?).saturating_mul(1000);
         let mut db = self.context.db.read().await?;

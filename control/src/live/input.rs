@@ -243,6 +243,14 @@ impl Input {
         Some(Taken { uploads, segments, start, end })
     }
 
+    /// Forgets segments that came before `before_ms` and that no playlist names; answers their rows.
+    pub fn stale(&mut self, before_ms: i64) -> Vec<i64> {
+        let old = |upload: &Upload| upload.received_ms < before_ms;
+        let rows: Vec<i64> = self.waiting.values().filter(|u| old(u)).map(|u| u.id).collect();
+        self.waiting.retain(|_, upload| !old(upload));
+        rows
+    }
+
     /// Forgets initialization sections that newer ones of the same name have replaced; answers their rows. A segment that is
     /// still to come may need the last but one.
     pub fn spare_inits(&mut self) -> Vec<i64> {

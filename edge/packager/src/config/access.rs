@@ -149,8 +149,17 @@ mod tests {
             assert!(network.contains(inside.parse().unwrap()), "{text} {inside}");
             assert!(!network.contains(outside.parse().unwrap()), "{text} {outside}");
         }
-        for bad in ["", "192.0.2.1/24", "192.0.2.0/33", "192.0.2.0/+8", "192.0.2.0/", "a/8", "2001:db8::1/64", "::/129", "::ffff:192.0.2.0/120"]
-        {
+        for bad in [
+            "",
+            "192.0.2.1/24",
+            "192.0.2.0/33",
+            "192.0.2.0/+8",
+            "192.0.2.0/",
+            "a/8",
+            "2001:db8::1/64",
+            "::/129",
+            "::ffff:192.0.2.0/120",
+        ] {
             assert!(bad.parse::<Network>().is_err(), "{bad}");
         }
     }

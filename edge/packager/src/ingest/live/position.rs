@@ -171,13 +171,12 @@ pub fn gap(layout: &Layout, at: Instant, end: Instant) -> Result<Position> {
     let cuts = vec![Cut { second, source_segment: true, period: false }];
     let mut head = Head { alone: true, cuts, tracks: Vec::with_capacity(layout.tracks().len()) };
     let (mut blocks, mut ends) = (Vec::new(), Vec::new());
-    for known in layout.tracks() {
+    for (number, known) in layout.tracks().iter().enumerate() {
         let mut track = known.clone();
-        let ticks = |time: Instant| time.in_timescale(track.timescale).max(0).unsigned_abs();
-        let (start, end) = (ticks(at), ticks(end));
+        let (start, end) = span(layout, number, at, end);
         leave_out(&mut track, start, 1, &mut blocks);
         track.end = end;
-        ends.push(start);
+        ends.push(end);
         head.tracks.push(track);
     }
     let layout = Layout::new(&head, layout.owners().clone(), ends)?;
@@ -214,7 +213,7 @@ fn fit(found: Found, layout: &Layout, at: Instant) -> Result<Position> {
     let end = ends.max_by(|a, b| a.order(*b)).unwrap_or(at);
     let mut fitted = Head { alone: true, cuts: head.cuts.clone(), tracks: Vec::with_capacity(places.len()) };
     let (mut out, mut ends) = (Vec::with_capacity(blocks.len()), Vec::with_capacity(places.len()));
-    for (known, place) in known {
+    for (number, (known, place)) in known.enumerate() {
         let mut track = known.clone();
         match next(place).zip(place.and_then(|n| own.ends().get(n))) {
             Some((next, ended)) => {
@@ -222,11 +221,10 @@ fn fit(found: Found, layout: &Layout, at: Instant) -> Result<Position> {
                 ends.push(*ended);
             }
             None => {
-                let ticks = |time: Instant| time.in_timescale(track.timescale).max(0).unsigned_abs();
-                let (start, end) = (ticks(at), ticks(end));
+                let (start, end) = span(layout, number, at, end);
                 leave_out(&mut track, start, head.cuts.len(), &mut out);
                 track.end = end;
-                ends.push(start);
+                ends.push(end);
             }
         }
         fitted.tracks.push(track);
@@ -254,6 +252,15 @@ fn take(track: &mut Track, next: &Track, blocks: &[u8], out: &mut Vec<u8>) -> Re
         }
     }
     Ok(())
+}
+
+/// The time of a position, from `at` to `end`, in ticks of a track that is missing: from where the track ended, if that is near.
+fn span(layout: &Layout, track: usize, at: Instant, end: Instant) -> (u64, u64) {
+    let timescale = layout.tracks().get(track).map_or(1, |t| t.timescale);
+    let ticks = |time: Instant| time.in_timescale(timescale).max(0).unsigned_abs();
+    let near = |known: &u64| known.abs_diff(ticks(at)) < u64::from(timescale);
+    let start = layout.ends().get(track).copied().filter(near).unwrap_or_else(|| ticks(at));
+    (start, ticks(end).max(start))
 }
 
 /// Gives a track that is missing, from `time` on, its empty fragments.
