@@ -4,11 +4,11 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use e2e::Control;
 use e2e::live::{
-    Channel, Clip, Container, Content, DashRecorder, HlsRecorder, Pusher, Recording, Rules, Snapshot, Spec,
+    Channel, Clip, Container, Content, DashRecorder, HlsRecorder, Pace, Pusher, Recording, Rules, Snapshot, Spec,
 };
 use e2e::playlist::Multivariant;
 
@@ -16,22 +16,6 @@ use e2e::playlist::Multivariant;
 const OUT: Duration = Duration::from_secs(30);
 /// Where the second clip begins in the test picture.
 const SECOND: u32 = 40;
-
-/// Sleeps until second after second has begun, as an encoder does; when it is late, it catches up.
-struct Pace {
-    next: Instant,
-}
-
-impl Pace {
-    fn new() -> Self {
-        Self { next: Instant::now() }
-    }
-
-    fn wait(&mut self) {
-        std::thread::sleep(self.next.saturating_duration_since(Instant::now()));
-        self.next += Duration::from_secs(1);
-    }
-}
 
 #[test]
 fn nothing_is_lost_or_repeated_from_transport_streams() {
@@ -59,7 +43,7 @@ fn run(name: &str, container: Container) {
     let mut one = Pusher::begin(channel.input(1), &first);
     let mut two = Pusher::begin(channel.input(2), &first);
     two.playlists_first = true;
-    let mut pace = Pace::new();
+    let mut pace = Pace::default();
     for segment in 0..24 {
         pace.wait();
         match segment {
@@ -159,7 +143,7 @@ fn an_input_that_is_not_aligned_is_reported_and_not_mixed() {
     let recorder = HlsRecorder::follow(&hls);
     let mut one = Pusher::begin(channel.input(1), &first);
     let mut two = Pusher::begin(channel.input(2), &other);
-    let mut pace = Pace::new();
+    let mut pace = Pace::default();
     for segment in 0..8 {
         pace.wait();
         one.push(segment);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use e2e::http::Client;
-use e2e::live::{Channel, Clip, Container, Content, Pusher, Recording, Rules, Snapshot, Spec, play};
+use e2e::live::{Channel, Clip, Container, Content, Pace, Pusher, Recording, Rules, Snapshot, Spec, play};
 use e2e::mpd::Mpd;
 use e2e::playlist::Multivariant;
 use e2e::{Control, browser};
@@ -109,12 +109,13 @@ fn pushed() -> Archive {
     let urls = channel.endpoints(&control, 1);
     let mut pushers = [1, 2].map(|input| Pusher::begin(channel.input(input), &first));
     let mut growing = None;
+    let mut pace = Pace::default();
     for (clip, segments) in [(None, SEGMENTS[0]), (Some(&second), SEGMENTS[1])] {
         if let Some(clip) = clip {
             pushers.iter_mut().for_each(|pusher| pusher.restart(clip));
         }
         for segment in 0..segments {
-            let began = std::time::Instant::now();
+            pace.wait();
             for (input, pusher) in pushers.iter_mut().enumerate() {
                 if input == 1 || clip.is_some() || !(8..11).contains(&segment) {
                     pusher.push(segment);
@@ -123,16 +124,14 @@ fn pushed() -> Archive {
             if clip.is_none() && segment == 5 {
                 growing = Some(begin_growing(&control, &urls));
             }
-            std::thread::sleep(Duration::from_secs(1).saturating_sub(began.elapsed()));
         }
     }
     let total = SEGMENTS.iter().sum::<usize>();
     channel.until(&control, "all segments", OUT, |json| json["status"]["positions"].as_u64() == Some(total as u64));
-    behind(&control, &urls[0]);
-
     let since = now_ms() / 1000 - 3600;
     let whole = list(&control.client, &format!("{}?start={since}", urls[0]));
     assert!(!whole.ended && whole.entries.len() == total, "{whole:?}");
+    behind(&control, &urls[0], &whole);
     let seconds = (0..SEGMENTS[0] as u32).chain(SECOND..SECOND + SEGMENTS[1] as u32);
     let dates = whole.entries.iter().map(|entry| entry.date_ms.expect("a date"));
     let segments = seconds.zip(dates).collect();
@@ -164,22 +163,29 @@ fn end_growing(control: &Control, [hls, dash]: [String; 2]) {
     let closed = list(&control.client, &hls);
     assert!(closed.ended, "{closed:?}");
     assert_eq!(closed.entries.len(), 10, "{closed:?}");
+    // A presentation that was dynamic says that it is over by its duration, and that it will not change (ISO/IEC 23009-1, 5.3.1.2).
     let mpd = Mpd::fetch(&control.client, &dash);
-    assert_eq!(mpd.attributes.get("type").map_or("static", String::as_str), "static", "{}", mpd.text);
+    let has = |name: &str| mpd.attributes.contains_key(name);
+    assert!(has("mediaPresentationDuration") && !has("minimumUpdatePeriod"), "{}", mpd.text);
+    let segments = mpd.representations[0].segments.len();
+    assert_eq!(segments, 10, "{}", mpd.text);
 }
 
-/// What is `offset` seconds behind ends there.
-fn behind(control: &Control, url: &str) {
+/// What is `offset` seconds behind ends there: before the segment of that time.
+fn behind(control: &Control, url: &str, whole: &Snapshot) {
+    let dates: Vec<u64> = whole.entries.iter().map(|entry| entry.date_ms.expect("a date")).collect();
     for offset in [5, 8] {
         let before = now_ms();
         let list = list(&control.client, &format!("{url}?offset={offset}"));
         let after = now_ms();
-        let last = list.entries.last().expect("segments");
-        let end = list.entries.iter().rev().find_map(|e| e.date_ms).expect("a date") + (last.duration * 1000.0) as u64;
-        assert!(!list.ended);
-        assert!(end <= after - offset * 1000 + 100, "{offset} s behind {after} is not {end}");
-        // The next segment is not there yet, or began a moment ago.
-        assert!(end + 3000 > before - offset * 1000, "{offset} s behind {before} is not {end}");
+        assert!(!list.ended, "{offset} s behind: {list:?}");
+        let last = list.entries.last().and_then(|entry| entry.date_ms).expect("a date");
+        let at = dates.iter().position(|date| *date == last).unwrap_or_else(|| panic!("no segment began at {last}"));
+        assert!(last + 1000 <= after - offset * 1000, "{offset} s behind {after}: the last segment began at {last}");
+        let next = dates.get(at + 1).unwrap_or_else(|| panic!("{offset} s behind is nothing behind"));
+        // Manifests are made anew every half segment.
+        let due = next + 1000 + 600;
+        assert!(due > before - offset * 1000, "{offset} s behind {before}: the segment of {next} is missing");
     }
 }
 

@@ -109,6 +109,9 @@ pub struct Rules {
 /// How much a date may differ from what the durations say, milliseconds: what rounding to milliseconds does over ten segments.
 const DATE_TOLERANCE_MS: f64 = 12.0;
 
+/// The longest sound after the last picture of an encoder, milliseconds: some frames of AAC.
+const OVERLAP_MS: f64 = 100.0;
+
 impl Rules {
     /// Checks a load.
     ///
@@ -177,8 +180,10 @@ impl Rules {
             if let (Some(own), Some(expected)) = (entry.date_ms, date) {
                 let own = own as f64;
                 let apart = own - expected;
-                // After a discontinuity time may have gone on without media, but not back.
-                if apart < -DATE_TOLERANCE_MS || (apart > DATE_TOLERANCE_MS && !entry.discontinuity) {
+                // After a discontinuity time may have gone on without media; it does not go back but by the sound that an encoder
+                // sends after its last picture.
+                let least = if entry.discontinuity { -OVERLAP_MS } else { -DATE_TOLERANCE_MS };
+                if apart < least || (apart > DATE_TOLERANCE_MS && !entry.discontinuity) {
                     return Err(format!("the date of segment {number} is {apart} ms from what follows"));
                 }
             }
