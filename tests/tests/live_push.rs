@@ -11,6 +11,9 @@ use serde_json::json;
 /// What the first segments may take, those of the encoder included.
 const START: Duration = Duration::from_secs(60);
 
+/// How long nobody is there. hls.js 1.7 gives up when all of its playlists were refused for some seconds.
+const AWAY: Duration = Duration::from_secs(1);
+
 #[test]
 fn players_watch_what_ffmpeg_pushes_and_outlast_a_power_cut() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -49,7 +52,9 @@ fn players_watch_what_ffmpeg_pushes_and_outlast_a_power_cut() {
         start(&control.url, engine, &format!("live-outage-{engine}"), options)
     });
     players.iter().for_each(|player| player.wait_until_playing(START));
-    let control = control.kill().start();
+    let setup = control.kill();
+    std::thread::sleep(AWAY);
+    let control = setup.start();
     for player in players {
         println!("{}", player.over().unwrap_or_else(|error| panic!("{error}")));
     }
