@@ -11,9 +11,12 @@ use e2e::live::{
     Channel, Clip, Container, Content, DashRecorder, HlsRecorder, Pace, Pusher, Recording, Rules, Snapshot, Spec,
 };
 use e2e::playlist::Multivariant;
+use serde_json::json;
 
 /// How long the last segments may take to come out.
 const OUT: Duration = Duration::from_secs(30);
+/// How long nobody is there after one of the power cuts: who follows the channel notices.
+const AWAY: Duration = Duration::from_millis(1500);
 /// Where the second clip begins in the test picture.
 const SECOND: u32 = 40;
 
@@ -49,6 +52,11 @@ fn run(name: &str, container: Container) {
         match segment {
             // The preferred input stops.
             5..=8 => two.push(segment),
+            // Some renditions are late, of both.
+            10 => {
+                one.lag(segment, Duration::from_millis(400));
+                two.lag(segment, Duration::from_millis(100));
+            }
             // A segment is lost on the way to both inputs.
             15 => {
                 one.lose(segment);
@@ -63,7 +71,9 @@ fn run(name: &str, container: Container) {
         }
         // Power cuts: after everything came back, and in the middle of a segment.
         if segment == 12 {
-            control = control.kill().start();
+            let setup = control.kill();
+            std::thread::sleep(AWAY);
+            control = setup.start();
         }
         if segment == 20 {
             one.send(21, 0);
@@ -95,6 +105,7 @@ fn run(name: &str, container: Container) {
         }
         assert!(recording.refreshes > 40, "{what}: {} refreshes", recording.refreshes);
     }
+    assert!(hls_recording.waits > 0, "nobody was away");
     dash_recording.assert_seconds("DASH", &content, &wanted, 2);
     for track in &dash_recording.tracks {
         assert_eq!(track.breaks, 2, "periods of {}: after what was lost, and with the other clock", track.name);
@@ -110,7 +121,8 @@ fn run(name: &str, container: Container) {
     recording.assert_seconds("the archive as DASH", &content, &wanted, 2);
 
     let json = channel.json(&control);
-    println!("{name}: {} refreshes, {} waits; {json}", hls_recording.refreshes, hls_recording.waits);
+    assert_eq!((&json["status"]["discontinuities"], &json["status"]["positions"]), (&json!(1), &json!(32)), "{json}");
+    println!("{name}: {} refreshes, {} waits", hls_recording.refreshes, hls_recording.waits);
 }
 
 /// A query for everything that there is.

@@ -73,6 +73,17 @@ impl Pusher {
         self.acknowledged.push((self.clip.spec.first, segment));
     }
 
+    /// Pushes a segment whose other renditions come later than the first, and after the playlists.
+    pub fn lag(&mut self, segment: usize, by: Duration) {
+        self.send(segment, 0);
+        self.list(segment);
+        std::thread::sleep(by);
+        for rendition in 1..self.clip.renditions.len() {
+            self.send(segment, rendition);
+        }
+        self.acknowledged.push((self.clip.spec.first, segment));
+    }
+
     /// Names a segment in the playlists that never comes.
     pub fn lose(&mut self, segment: usize) {
         self.list(segment);

@@ -170,6 +170,7 @@ impl Rules {
 
     fn by_itself(&self, now: &Snapshot) -> Result<(), String> {
         let mut date: Option<f64> = None;
+        let mut gap = false;
         for (number, entry) in now.numbered() {
             if entry.duration.round() > now.target as f64 || entry.duration <= 0.0 {
                 return Err(format!("segment {number} takes {} s, the target is {}", entry.duration, now.target));
@@ -181,12 +182,14 @@ impl Rules {
                 let own = own as f64;
                 let apart = own - expected;
                 // After a discontinuity time may have gone on without media; it does not go back but by the sound that an encoder
-                // sends after its last picture.
-                let least = if entry.discontinuity { -OVERLAP_MS } else { -DATE_TOLERANCE_MS };
+                // sends after its last picture. How long lost sound was is not known to the packet.
+                let loose = entry.discontinuity || gap;
+                let least = if loose { -OVERLAP_MS } else { -DATE_TOLERANCE_MS };
                 if apart < least || (apart > DATE_TOLERANCE_MS && !entry.discontinuity) {
                     return Err(format!("the date of segment {number} is {apart} ms from what follows"));
                 }
             }
+            gap = entry.gap;
             date = entry.date_ms.map(|ms| ms as f64).or(date).map(|ms| ms + entry.duration * 1000.0);
         }
         Ok(())
