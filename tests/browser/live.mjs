@@ -50,7 +50,8 @@ try {
     if (request.failure()?.errorText !== "net::ERR_ABORTED") troubles.push(`${request.failure()?.errorText} ${request.url()}`);
   });
   page.on("pageerror", (error) => troubles.push(`script: ${error.message}`));
-  await page.goto(`${options.page}?${new URLSearchParams({ url: options.url, engine: options.engine })}`);
+  const answer = await page.goto(`${options.page}?${new URLSearchParams({ url: options.url, engine: options.engine })}`);
+  check(answer?.ok(), `the player page answers ${answer?.status()}`);
   await page.waitForFunction(() => window.edgepack?.player, null, { timeout: WITHIN_MS });
   result = options.whole ? await toTheEnd() : await watch();
 } catch (error) {
