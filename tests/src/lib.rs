@@ -8,6 +8,7 @@ pub mod control;
 pub mod ffmpeg;
 pub mod fmp4;
 pub mod http;
+pub mod live;
 pub mod media;
 pub mod mpd;
 pub mod playlist;

@@ -55,7 +55,8 @@ impl Mpd {
         Self::parse(url, client.get(url).text())
     }
 
-    fn parse(url: &str, text: String) -> Self {
+    /// Reads the text that came from `url`.
+    pub fn parse(url: &str, text: String) -> Self {
         let mut mpd = Self { url: url.to_owned(), ..Self::default() };
         let mut set = BTreeMap::new();
         let mut set_template = Template::default();

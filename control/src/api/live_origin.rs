@@ -37,7 +37,9 @@ async fn timeline(
 ) -> ApiResult<Response> {
     let row = found(channels::find(&mut *context.db.read().await?, &group, &channel).await?, "channel", &channel)?;
     let none = || ApiError::not_found("nothing was pushed to this channel yet");
-    let published = context.live.of(row.id).ok_or_else(none)?;
+    // A process that has just started must not say that there is nothing: edges would say so to viewers.
+    let starting = || ApiError::unavailable("the channel is being taken up");
+    let published = context.live.opened(row.id).await.ok_or_else(starting)?;
     let wait = Duration::from_millis(news.wait.unwrap_or(0)).min(MAX_WAIT);
     let mut headers = HeaderMap::new();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -57,6 +57,7 @@ impl Channel {
             Self { context, row, inputs, state: None, known: BTreeSet::new(), published, active_ms, broken: false };
         channel.restore().await?;
         channel.publish();
+        channel.published.open();
         Ok(channel)
     }
 

@@ -25,6 +25,10 @@ pub use stored::Stored;
 
 /// The longest that a request for a timeline may wait for news.
 pub const MAX_WAIT: Duration = Duration::from_secs(10);
+/// The longest that a request waits for a channel to be taken up: less than edges wait for an answer.
+const MAX_OPEN: Duration = Duration::from_secs(3);
+/// How often it looks whether a channel that is new, or whose process is, has its loop.
+const OPEN_POLL: Duration = Duration::from_millis(10);
 /// How often what nobody can ask for any more is looked for.
 const RETENTION_INTERVAL: Duration = Duration::from_secs(30);
 /// What is kept whatever the endpoints say: the longest window of a manifest, and as long again for who still plays it.
@@ -58,6 +62,20 @@ impl Live {
     /// What a channel has published; `None` when it is not known.
     pub fn of(&self, channel_id: i64) -> Option<Arc<Published>> {
         self.lock().get(&channel_id).map(|entry| entry.published.clone())
+    }
+
+    /// What a channel has published, once what it had before the process began is taken up; `None` when that takes too long.
+    pub async fn opened(&self, channel_id: i64) -> Option<Arc<Published>> {
+        let opened = async {
+            loop {
+                if let Some(published) = self.of(channel_id) {
+                    published.opened().await;
+                    return published;
+                }
+                tokio::time::sleep(OPEN_POLL).await;
+            }
+        };
+        tokio::time::timeout(MAX_OPEN, opened).await.ok()
     }
 
     /// Something was pushed to a channel, or it changed or is gone.

@@ -45,16 +45,30 @@ pub struct Status {
 #[derive(Debug)]
 pub struct Published {
     timeline: watch::Sender<Option<(u64, Bytes)>>,
+    /// Whether what there was before the process began is taken up.
+    opened: watch::Sender<bool>,
     status: Mutex<Status>,
 }
 
 impl Default for Published {
     fn default() -> Self {
-        Self { timeline: watch::Sender::new(None), status: Mutex::default() }
+        Self { timeline: watch::Sender::new(None), opened: watch::Sender::new(false), status: Mutex::default() }
     }
 }
 
 impl Published {
+    /// Notes that what there was before the process began is taken up, if there was anything.
+    pub fn open(&self) {
+        self.opened.send_replace(true);
+    }
+
+    /// Waits until [`Self::open`].
+    pub async fn opened(&self) {
+        let mut opened = self.opened.subscribe();
+        // The sender lives as long as this.
+        let _ = opened.wait_for(|opened| *opened).await;
+    }
+
     /// Tells edges and people of a timeline.
     pub fn publish(&self, timeline: &Timeline, line: &Line) {
         let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);

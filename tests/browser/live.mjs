@@ -1,0 +1,156 @@
+// Plays one URL in a headless Chromium by way of the player page, as somebody does who watches a live channel: play, and watch for
+// so many seconds. Prints one line of JSON; fails with a reason.
+//
+//   node live.mjs '{"page":"http://.../player","url":"http://.../index.m3u8","engine":"hls","chromium":"/usr/bin/chromium",
+//                   "profile":"/empty/folder","screenshot":"/file.png","watch":6,"within":60}'
+//
+// "watch": how many seconds of media have to be seen, within "within" seconds of the clock. "outage": the service goes away for a
+// while: requests may fail and players may say so, but not give up; "watch" seconds have to be seen after the file of this name is
+// there. "whole": the title is closed and takes so many seconds: it is played to its end, twice as fast.
+
+import { existsSync, writeFileSync } from "node:fs";
+import { chromium } from "playwright-core";
+
+const options = JSON.parse(process.argv[2]);
+const WITHIN_MS = 1000 * (options.within ?? 60);
+const POLL_MS = 100;
+/** What players say of a machine that is too busy, without consequences. */
+const HARMLESS = /^(bufferAppendNoProgress|bufferStalledError|bufferNudgeOnStall|bufferSeekOverHole)/;
+
+const flags = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+  "--mute-audio",
+  "--autoplay-policy=no-user-gesture-required",
+];
+
+const troubles = [];
+const context = await chromium.launchPersistentContext(options.profile, {
+  executablePath: options.chromium,
+  headless: true,
+  args: flags,
+  viewport: { width: 800, height: 600 },
+});
+
+let failure = null;
+let result = {};
+const page = context.pages()[0] ?? (await context.newPage());
+const began = Date.now();
+try {
+  page.setDefaultTimeout(WITHIN_MS);
+  page.on("response", (response) => {
+    if (response.status() >= 400) troubles.push(`${response.status()} ${response.url()}`);
+  });
+  page.on("requestfailed", (request) => {
+    // Players give up requests when they switch.
+    if (request.failure()?.errorText !== "net::ERR_ABORTED") troubles.push(`${request.failure()?.errorText} ${request.url()}`);
+  });
+  page.on("pageerror", (error) => troubles.push(`script: ${error.message}`));
+  const answer = await page.goto(`${options.page}?${new URLSearchParams({ url: options.url, engine: options.engine })}`);
+  check(answer?.ok(), `the player page answers ${answer?.status()}`);
+  await page.waitForFunction(() => window.edgepack?.player, null, { timeout: WITHIN_MS });
+  result = options.whole ? await toTheEnd() : await watch();
+} catch (error) {
+  failure = `${error.message}\nplayer: ${JSON.stringify(await state().catch((inner) => inner.message))}\ntroubles: ${JSON.stringify(troubles)}`;
+} finally {
+  if (options.screenshot) await page.screenshot({ path: options.screenshot }).catch(() => {});
+  await context.close();
+}
+if (failure !== null) {
+  console.error(failure);
+  process.exit(1);
+}
+console.log(JSON.stringify(result));
+
+async function watch() {
+  // What is seen is time that passes in small steps: players jump to the live edge, and over what is lost.
+  await page.evaluate(() => {
+    window.seen = { media: 0, last: null };
+    setInterval(() => {
+      const { video } = edgepack;
+      const step = seen.last === null || video.seeking ? 0 : video.currentTime - seen.last;
+      if (step > 0 && step < 1) seen.media += step;
+      seen.last = video.seeking ? null : video.currentTime;
+    }, 50);
+  });
+  let wanted = options.watch;
+  let waits = options.outage;
+  let told = false;
+  for (;;) {
+    await page.waitForTimeout(POLL_MS);
+    const now = await state();
+    const wrong = now.errors.filter(({ fatal, what }) => fatal || !(options.outage || HARMLESS.test(what)));
+    check(wrong.length === 0, `errors: ${JSON.stringify(wrong)}`);
+    if (waits && !told && now.seen.media >= 2) {
+      told = true;
+      writeFileSync(`${waits}.playing`, "");
+    }
+    if (waits && existsSync(waits)) {
+      waits = null;
+      wanted += now.seen.media;
+    }
+    if (!waits && now.seen.media >= wanted) {
+      // Some of the pictures may be late on a busy machine, but not most.
+      check(now.frames >= options.watch * 5, `${now.frames} pictures in ${now.seen.media} s`);
+      check(options.outage || troubles.length === 0, troubles.join("\n"));
+      return { engine: options.engine, seen: now.seen.media, frames: now.frames, took: (Date.now() - began) / 1000, troubles: troubles.length };
+    }
+    check(Date.now() - began < WITHIN_MS, `${now.seen.media} s were seen of ${wanted}`);
+    if (now.paused) await start();
+  }
+}
+
+async function toTheEnd() {
+  await page.waitForFunction(() => edgepack.video.readyState >= 1 && edgepack.video.duration > 0, null, { timeout: WITHIN_MS });
+  const duration = await page.evaluate(() => edgepack.video.duration);
+  const first = await page.evaluate(() => (edgepack.video.seekable.length ? edgepack.video.seekable.start(0) : 0));
+  check(Math.abs(duration - first - options.whole) < 0.3, `it goes from ${first} to ${duration}, and takes ${options.whole}`);
+  await page.evaluate(() => {
+    edgepack.video.playbackRate = 2;
+  });
+  await start();
+  for (;;) {
+    await page.waitForTimeout(POLL_MS);
+    const now = await state();
+    const wrong = now.errors.filter(({ fatal, what }) => fatal || !HARMLESS.test(what));
+    check(wrong.length === 0, `errors: ${JSON.stringify(wrong)}`);
+    // When the browser takes longer than dash.js 5.2 gives it, dash.js seeks to the end and stops there.
+    if (now.ended || (options.engine === "dashjs" && now.paused && now.time >= duration)) {
+      check(Math.abs(now.time - duration) < 0.3, `ended at ${now.time} of ${duration}`);
+      check(now.frames >= options.whole * 5, `${now.frames} pictures`);
+      check(troubles.length === 0, troubles.join("\n"));
+      return { engine: options.engine, duration, frames: now.frames };
+    }
+    check(Date.now() - began < WITHIN_MS, "it does not end");
+    if (now.paused) await start();
+  }
+}
+
+function state() {
+  return page.evaluate(() => {
+    const { video, errors, events } = edgepack;
+    return {
+      time: video.currentTime,
+      paused: video.paused,
+      ended: video.ended,
+      buffered: Array.from(video.buffered, (_, i) => [video.buffered.start(i), video.buffered.end(i)]),
+      frames: video.getVideoPlaybackQuality().totalVideoFrames - video.getVideoPlaybackQuality().droppedVideoFrames,
+      seen: window.seen ?? { media: 0 },
+      errors: errors.slice(),
+      events: events.slice(-20),
+    };
+  });
+}
+
+/** Players may take the source away and put it back; that ends a wish to play. */
+async function start() {
+  await page.evaluate(() => edgepack.video.play().catch((error) => error.name !== "AbortError" && Promise.reject(error)));
+}
+
+function check(condition, otherwise) {
+  if (!condition) throw new Error(otherwise);
+}
