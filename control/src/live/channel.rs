@@ -275,7 +275,10 @@ impl Channel {
     async fn take(&mut self, take: &Take) -> Result<()> {
         let prefix = self.prefix();
         let Some(input) = self.inputs.get_mut(take.input) else { return Ok(()) };
-        let Some(Taken { uploads, segments, start, end }) = input.take(take.key) else { return Ok(()) };
+        let Some(Taken { uploads, unfit, segments, start, end }) = input.take(take.key) else { return Ok(()) };
+        if !unfit.is_empty() {
+            self.published.note(take.input, "segments of some renditions last longer than those of others".to_owned());
+        }
         let Some(state) = &self.state else { return Ok(()) };
         let at = Instant { ticks: take.at_ticks, timescale: start.timescale };
         let until = Instant { ticks: at.ticks.saturating_add(end.ticks - start.ticks), timescale: start.timescale };
@@ -287,12 +290,13 @@ impl Channel {
                 let span = (microseconds(at), microseconds(until));
                 self.add(made, span, discontinuity, Some((take.input, &uploads))).await?;
                 self.broken = false;
-                Ok(())
+                self.place(&unfit, NOWHERE).await
             }
             Err(error) => {
                 tracing::warn!(channel = self.row.name, input = take.input + 1, %error, "a position is lost");
                 self.published.note(take.input, error.to_string());
                 self.place(&uploads, NOWHERE).await?;
+                self.place(&unfit, NOWHERE).await?;
                 let end_ns = until.nanoseconds();
                 match layout {
                     Some(_) => self.fill(1, end_ns).await,
@@ -405,7 +409,8 @@ impl Channel {
                 if overlaps {
                     self.published.misaligned(number);
                 }
-                return self.place(&taken.uploads, NOWHERE).await;
+                self.place(&taken.uploads, NOWHERE).await?;
+                return self.place(&taken.unfit, NOWHERE).await;
             }
         }
         Ok(())

@@ -13,6 +13,9 @@ use crate::db::uploads::{Upload, UploadKind};
 pub const MAX_SETS: usize = 32;
 /// Segments of a playlist that have to be there before a media playlist counts as the only one.
 const ALONE_SEGMENTS: usize = 2;
+/// By how much the segments of a set may differ in length, nanoseconds: sound does not end with the pictures. An encoder that
+/// could not push a segment puts its pictures into the next one of that rendition.
+const LENGTH_TOLERANCE_NS: i64 = 500_000_000;
 /// Sound begins at most by this part of a position before or after its pictures.
 const SOUND_PARTS: i64 = 2;
 
@@ -73,6 +76,8 @@ pub struct Named {
 pub struct Taken {
     /// Rows of its segments.
     pub uploads: Vec<i64>,
+    /// Rows of segments that last longer than the others.
+    pub unfit: Vec<i64>,
     /// For each media playlist its segment.
     pub segments: Vec<Option<Checked>>,
     /// When it begins and ends by the clock of the encoder.
@@ -218,7 +223,8 @@ impl Input {
     pub fn offers(&self) -> impl Iterator<Item = Offer> {
         self.sets.iter().filter_map(|set| {
             let reference = set.reference()?;
-            let missing = set.pieces.iter().filter(|p| p.is_none()).count();
+            let fits = |piece: &Option<Piece>| piece.as_ref().is_some_and(|p| p.fits(reference));
+            let missing = set.pieces.iter().filter(|p| !fits(p)).count();
             (missing == 0 || reference.checked.has_video()).then(|| Offer {
                 key: set.key,
                 input: self.number,
@@ -237,10 +243,17 @@ impl Input {
     pub fn take(&mut self, key: i64) -> Option<Taken> {
         let at = self.sets.iter().position(|set| set.key == key)?;
         let set = self.sets.remove(at);
-        let (start, end) = set.reference().map(|p| (p.checked.start(), p.checked.end()))?;
-        let uploads = set.pieces.iter().flatten().map(|p| p.upload).collect();
-        let segments = set.pieces.into_iter().map(|p| p.map(|p| p.checked)).collect();
-        Some(Taken { uploads, segments, start, end })
+        let reference = set.reference()?;
+        let (start, end) = (reference.checked.start(), reference.checked.end());
+        let fits: Vec<bool> =
+            set.pieces.iter().map(|piece| piece.as_ref().is_some_and(|p| p.fits(reference))).collect();
+        let (mut uploads, mut unfit) = (Vec::new(), Vec::new());
+        for (piece, fits) in set.pieces.iter().zip(&fits) {
+            let rows = if *fits { &mut uploads } else { &mut unfit };
+            rows.extend(piece.as_ref().map(|p| p.upload));
+        }
+        let segments = set.pieces.into_iter().zip(fits).map(|(p, fits)| p.filter(|_| fits).map(|p| p.checked));
+        Some(Taken { uploads, unfit, segments: segments.collect(), start, end })
     }
 
     /// Forgets segments that came before `before_ms` and that no playlist names; answers their rows.
@@ -265,11 +278,26 @@ impl Input {
     }
 }
 
+impl Piece {
+    fn length_ns(&self) -> i64 {
+        self.checked.end().nanoseconds().saturating_sub(self.checked.start().nanoseconds())
+    }
+
+    /// Whether it can be beside `reference`.
+    fn fits(&self, reference: &Self) -> bool {
+        self.length_ns().saturating_sub(reference.length_ns()) <= LENGTH_TOLERANCE_NS
+    }
+}
+
 impl OpenSet {
-    /// The segment whose times count: the first one with pictures, else the first.
+    /// The segment whose times count: the first one with pictures, else the first; but not one that is much longer than another.
     fn reference(&self) -> Option<&Piece> {
         let pieces = || self.pieces.iter().flatten();
-        pieces().find(|p| p.checked.has_video()).or(pieces().next())
+        let video = || pieces().filter(|p| p.checked.has_video());
+        match video().min_by_key(|p| p.length_ns()) {
+            Some(shortest) => video().find(|p| p.fits(shortest)),
+            None => pieces().next(),
+        }
     }
 
     fn into_uploads(self) -> Vec<i64> {

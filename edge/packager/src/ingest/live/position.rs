@@ -254,13 +254,14 @@ fn take(track: &mut Track, next: &Track, blocks: &[u8], out: &mut Vec<u8>) -> Re
     Ok(())
 }
 
-/// The time of a position, from `at` to `end`, in ticks of a track that is missing: from where the track ended, if that is near.
+/// The time of a position, from `at` to `end`, in ticks of a track that is missing: as long as that, but from where the track
+/// ended, if that is near.
 fn span(layout: &Layout, track: usize, at: Instant, end: Instant) -> (u64, u64) {
     let timescale = layout.tracks().get(track).map_or(1, |t| t.timescale);
     let ticks = |time: Instant| time.in_timescale(timescale).max(0).unsigned_abs();
     let near = |known: &u64| known.abs_diff(ticks(at)) < u64::from(timescale);
     let start = layout.ends().get(track).copied().filter(near).unwrap_or_else(|| ticks(at));
-    (start, ticks(end).max(start))
+    (start, start.saturating_add(ticks(end).saturating_sub(ticks(at))))
 }
 
 /// Gives a track that is missing, from `time` on, its empty fragments.
