@@ -69,7 +69,7 @@ fn windows_are_exact_to_the_picture() {
         let window = format!("start={}&vodend={}", query(start), query(end));
         // A closed window of what is over is the same whichever way it is asked for; `vodend` wins.
         let closed = format!("start={}&end={}", query(start), query(end));
-        let both = format!("{window}&end={}", query(end + 3600_000));
+        let both = format!("{window}&end={}", query(end + 3_600_000));
         for (name, url) in [("HLS", hls), ("HLS_CMAF", cmaf)] {
             let what = format!("{name} {what}");
             let vod = list(&control.client, &format!("{url}?{window}"));

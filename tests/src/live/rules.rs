@@ -213,9 +213,7 @@ mod tests {
     #[test]
     fn what_keeps_the_rules_passes() {
         second(&format!("{HEAD}{SEGMENTS}#EXTINF:2,\n9.ts\n#EXT-X-ENDLIST\n")).unwrap();
-        let later = format!("{HEAD}{SEGMENTS}#EXTINF:2,\n9.ts\n")
-            .replace("SEQUENCE:5", "SEQUENCE:7")
-            .replace("SEQUENCE:1", "SEQUENCE:1");
+        let later = format!("{HEAD}{SEGMENTS}#EXTINF:2,\n9.ts\n").replace("SEQUENCE:5", "SEQUENCE:7");
         let later = later.replace("#EXTINF:2,\n5.ts\n#EXTINF:2,\n6.ts\n", "").replace("00:00:00", "00:00:04");
         second(&later).unwrap();
     }
