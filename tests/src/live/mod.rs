@@ -17,7 +17,7 @@ pub use dash::DashRecorder;
 pub use encoder::Encoder;
 pub use hls::HlsRecorder;
 pub use pace::Pace;
-pub use player::{Playing, play, start};
+pub use player::play;
 pub use pusher::Pusher;
 pub use recording::{Chunk, Recording, Track};
 pub use rules::{Entry, Rules, Snapshot};

@@ -1,8 +1,6 @@
 //! Players in a browser that watch a live channel.
 
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -14,13 +12,6 @@ use crate::tools;
 const DEADLINE: Duration = Duration::from_secs(180);
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// A browser that watches.
-pub struct Playing {
-    thread: JoinHandle<Result<String, String>>,
-    outage: PathBuf,
-    _folder: TempDir,
-}
-
 /// Watches with `tests/browser/live.mjs`, which says what `options` may be; what it says, or why it failed.
 ///
 /// # Errors
@@ -28,36 +19,6 @@ pub struct Playing {
 pub fn play(base: &str, engine: &str, name: &str, options: Value) -> Result<String, String> {
     let folder = tempfile::tempdir().expect("a folder");
     wait(command(base, engine, name, options, &folder))
-}
-
-/// Begins to watch a channel that goes away for a while.
-pub fn start(base: &str, engine: &str, name: &str, mut options: Value) -> Playing {
-    let folder = tempfile::tempdir().expect("a folder");
-    let outage = folder.path().join("outage-over");
-    options["outage"] = json!(outage);
-    let child = command(base, engine, name, options, &folder);
-    Playing { thread: std::thread::spawn(move || wait(child)), outage, _folder: folder }
-}
-
-impl Playing {
-    /// Waits until it plays.
-    pub fn wait_until_playing(&self, within: Duration) {
-        let started = Instant::now();
-        let playing = PathBuf::from(format!("{}.playing", self.outage.display()));
-        while !playing.exists() {
-            assert!(!self.thread.is_finished() && started.elapsed() < within, "the player does not begin to play");
-            std::thread::sleep(PAUSE);
-        }
-    }
-
-    /// The outage is over: from now on it has to play again. What it says in the end.
-    ///
-    /// # Errors
-    /// See [`play`].
-    pub fn over(self) -> Result<String, String> {
-        std::fs::write(&self.outage, "").expect("a file");
-        self.thread.join().unwrap_or_else(|cause| std::panic::resume_unwind(cause))
-    }
 }
 
 fn command(base: &str, engine: &str, name: &str, mut options: Value, folder: &TempDir) -> Child {
