@@ -17,6 +17,8 @@ pub(super) struct Encryptor {
     mode: Mode,
     pattern: Pattern,
     batch: Vec<u8>,
+    /// How much of `batch` are whole samples: what is behind them has to wait for its rest.
+    whole: usize,
     /// What of `batch` is protected under CBC.
     chains: Vec<Range<usize>>,
 }
@@ -33,12 +35,12 @@ impl Encryptor {
         let video = Pattern::new(crypt, skip).unwrap_or(Pattern::ALL);
         let pattern = if matches!(cipher.mode, Mode::Chain { pattern: true, .. }) { video } else { Pattern::ALL };
         let key = aes::Key::new(cipher.key.secret().reveal());
-        Self { key, mode: cipher.mode, pattern, batch: Vec::new(), chains: Vec::new() }
+        Self { key, mode: cipher.mode, pattern, batch: Vec::new(), whole: 0, chains: Vec::new() }
     }
 
     /// Whether it should be emptied before more comes.
     pub fn is_full(&self) -> bool {
-        self.batch.len() >= BATCH_BYTES
+        self.whole >= BATCH_BYTES
     }
 
     /// Where the next sample is to be appended.
@@ -54,6 +56,7 @@ impl Encryptor {
         let lost = || Error::internal("a sample without its subsamples");
         let mut at = self.batch.len().checked_sub(bytes).ok_or_else(lost)?;
         let mut counter = self.mode.sample_iv(number).map(Ctr::new);
+        self.whole = self.batch.len();
         let Self { key, batch, chains, .. } = self;
         let mut protect = |range: Range<usize>| match &mut counter {
             Some(counter) => {
@@ -92,6 +95,45 @@ impl Encryptor {
         }
         out.extend_from_slice(&self.batch);
         self.batch.clear();
+        self.whole = 0;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Iv;
+
+    /// A key frame of a high rendition that arrives in pieces: what was there of it went out in the clear, and the body broke off.
+    #[test]
+    fn a_sample_longer_than_a_batch_waits_until_it_is_whole() {
+        let mode = Mode::Chain { iv: Iv([7; 16]), pattern: true };
+        let mut encryptor = Encryptor {
+            key: aes::Key::new(&[1; 16]),
+            mode,
+            pattern: Pattern::ALL,
+            batch: Vec::new(),
+            whole: 0,
+            chains: Vec::new(),
+        };
+        encryptor.room().resize(BATCH_BYTES + 16, 0);
+        assert!(!encryptor.is_full());
+        encryptor.room().resize(2 * BATCH_BYTES, 0);
+        let stream = Stream {
+            carriage: None,
+            reads: Vec::new(),
+            samples: Vec::new(),
+            annex_b: Vec::new(),
+            subsamples: Vec::new(),
+            subsample_ends: Vec::new(),
+        };
+        encryptor.add(&stream, 0, 2 * BATCH_BYTES).unwrap();
+        assert!(encryptor.is_full());
+        let mut out = Vec::new();
+        encryptor.finish(&mut out).unwrap();
+        assert_eq!(out.len(), 2 * BATCH_BYTES);
+        assert!(out.chunks(16).all(|block| block != [0; 16]));
+        assert!(!encryptor.is_full());
     }
 }
