@@ -17,6 +17,7 @@ const options = JSON.parse(process.argv[2]);
 const STEP_MS = 30_000;
 const FRAME_RATE = 25;
 const FRAME_MS = 4_000;
+const SEEK_ATTEMPTS = 3;
 const CUE_MS = 8_000;
 /** After a switch of language dash.js 5.2 adds the cues of segments that it has fetched only when it switches again, also those
  * of shaka-packager's wvtt. */
@@ -213,12 +214,12 @@ async function play() {
   const some = [duration * 0.75, duration * 0.25, duration * 0.5].map((time) => Math.floor(time) + 0.02);
   for (const [time, number] of options.frames ?? some.map((time) => [time, Math.floor(time * FRAME_RATE)])) {
     await page.evaluate(() => edgepack.video.pause());
-    const before = await frameNumber();
-    let frame = before;
+    let frame = NaN;
     const right = () => frame <= number && frame >= number - LATE;
-    // On a busy machine the picture of the seek before sometimes stays, with any player, until the next seek: that is no other
-    // picture than the right one, and is tried once more.
-    for (let attempt = 0; attempt < 2 && frame === before; attempt += 1) {
+    // On a busy machine the picture of the seek before sometimes stays, with any player, until the next seek; and where dash.js
+    // changes rendition on a seek, one between the sync sample and the right picture does. A picture that the media put in the
+    // wrong place is there at every seek.
+    for (let attempt = 0; attempt < SEEK_ATTEMPTS && !right(); attempt += 1) {
       await seek(time + attempt / 1000);
       // The picture may come a moment after the event that says so.
       const deadline = Date.now() + FRAME_MS;
