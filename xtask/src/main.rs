@@ -1,5 +1,6 @@
-//! The commands of this repository: `cargo xtask demo`, `build`, `test`, `fixtures`.
+//! The commands of this repository: `cargo xtask demo`, `build`, `test`, `bench`, `fixtures`.
 
+mod bench;
 mod checks;
 mod demo;
 mod fixtures;
@@ -43,6 +44,11 @@ enum Command {
         #[arg(last = true)]
         only: Vec<String>,
     },
+    /// Measures the core, the edge and the control plane, and writes target/bench/report.md and report.json
+    ///
+    /// Every figure comes with a ratio to something measured in the same run: memcpy, ffmpeg, shaka-packager, nginx with
+    /// static files. Takes about fifteen minutes, after the builds, and 6 GB in target/bench.
+    Bench(bench::Options),
     /// Makes the media in tests/media anew (needs ffmpeg with libx264, libx265, libaom, libvpx and libopus)
     Fixtures,
 }
@@ -72,6 +78,7 @@ fn main() -> ExitCode {
         Command::Demo(options) => demo::run(&options),
         Command::Build => product::build(),
         Command::Test { only } => checks::run(&only),
+        Command::Bench(options) => bench::run(&options),
         Command::Fixtures => fixtures::make(),
     });
     match result {

@@ -68,6 +68,11 @@ impl Running {
         Ok(Self { child, group, name })
     }
 
+    /// The id of its process group, which is that of the child.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Whether it has ended, and how.
     pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
         self.child.try_wait().with_context(|| format!("cannot wait for {}", self.name))

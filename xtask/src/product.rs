@@ -10,7 +10,7 @@ use crate::process::{self, Steps};
 use crate::tools::{self, cargo, root};
 
 /// The target of the edge component.
-const WASM_TARGET: &str = "wasm32-wasip2";
+pub const WASM_TARGET: &str = "wasm32-wasip2";
 
 /// The crates that contain wasmtime. They are always built together: which crates are chosen decides which features of
 /// shared dependencies are on, and with another choice wasmtime would be compiled again, for ten minutes.
@@ -123,13 +123,17 @@ pub fn npm(folder: &Path) -> Result<()> {
     fs::write(&stamp, lock).with_context(|| format!("cannot write {}", stamp.display()))
 }
 
+/// Where cargo puts what it builds.
+pub fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}
+
 /// The built control plane.
 ///
 /// # Errors
 /// When it is not there.
 pub fn control_binary() -> Result<PathBuf> {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-    let binary = target.join("release/control");
+    let binary = target().join("release/control");
     if !binary.is_file() {
         bail!("{} was not built", binary.display());
     }

@@ -58,6 +58,13 @@ pub const PYTHON: Tool =
 /// The linker that Rust uses, for C code in SQLite too.
 pub const CC: Tool = Tool { names: &["cc"], debian: &["gcc", "libc6-dev"], hint: "install a C compiler (cc)" };
 
+/// Serves static files beside the edge in the benchmark.
+pub const NGINX: Tool = Tool { names: &["nginx", "/usr/sbin/nginx"], debian: &["nginx-light"], hint: "install nginx" };
+/// The load generator of the benchmark.
+pub const WRK: Tool = Tool { names: &["wrk"], debian: &["wrk"], hint: "install wrk (https://github.com/wg/wrk)" };
+/// Keeps the servers of the benchmark on a core of their own.
+pub const TASKSET: Tool = Tool { names: &["taskset"], debian: &["util-linux"], hint: "install util-linux" };
+
 impl Tool {
     /// Its path, if one of its names is on the PATH.
     pub fn find(&self) -> Option<PathBuf> {

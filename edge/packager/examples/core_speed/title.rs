@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use packager::Prepared;
 use packager::config::{
     Access, Asset, AssetKeys, HlsVersion, IndexObject, Iv, KeyUse, Kid, PackageType, PackagingConfiguration,
     Protection, Scheme, SealedKey, Signalling, SourceObject, StreamSelection, System, TextFormat, keys_key,
@@ -19,7 +20,6 @@ use packager::media::protection::Keys;
 use packager::response::{Part, Response};
 use packager::route::Route;
 use packager::sealing::{ContentKey, NONCE_BYTES, SealingKey};
-use packager::Prepared;
 use sha2::{Digest, Sha256};
 
 use crate::Result;
