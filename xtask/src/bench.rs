@@ -123,7 +123,7 @@ fn measure(options: &Options, steps: &mut Steps) -> Result<()> {
         }
         drop(server);
         if wanted("edge") {
-            for connections in [1, 64] {
+            for &connections in if quick { &[64][..] } else { &[1, 64] } {
                 steps.step("edge that was just started", || {
                     let server = Server::start(&bench.data, &bench.media.folder, true)?;
                     edge::cold(&bench, &server, &mut report, connections)

@@ -16,7 +16,10 @@ use super::server::{GROUP, Server, Static};
 const SECTION: &str = "Edge over HTTP";
 /// Configurations whose segments are measured.
 const KINDS: [&str; 6] = ["cmaf", "cbcs", "cenc", "ts", "sample-aes", "aes-128"];
-const CONNECTIONS: [usize; 2] = [1, 64];
+/// Of them a smoke run takes one of each way.
+const QUICK_KINDS: [&str; 3] = ["cmaf", "cenc", "ts"];
+const FEW: usize = 1;
+const MANY: usize = 64;
 /// Segments of a title that are asked for by turns: within what an instance keeps of indexes.
 const SEGMENTS: usize = 10;
 /// How often memory is looked at while the edge is under load.
@@ -40,8 +43,7 @@ impl Side {
 /// Measures the edge.
 pub fn run(bench: &Bench, server: &Server, report: &mut Report) -> Result<()> {
     let nginx = Static::start(&bench.folder)?;
-    let mut idle = None;
-    for kind in KINDS {
+    for &kind in bench.kinds() {
         let paths = segments(&server.edge, &manifest("minute", kind, "m3u8"), SEGMENTS)?;
         let largest = download(&server.edge, &paths, &bench.folder.join("static"))?;
         let edge = Side::new("edge", &server.edge, &paths, server.running.id());
@@ -50,8 +52,7 @@ pub fn run(bench: &Bench, server: &Server, report: &mut Report) -> Result<()> {
             let (base, path) = split(url)?;
             sides.push(Side::new(name, base, &segments(base, path, SEGMENTS)?, 0));
         }
-        idle.get_or_insert_with(|| linear_memory_bytes(server.running.id()));
-        for connections in CONNECTIONS {
+        for &connections in bench.connections() {
             sides.iter_mut().for_each(|side| side.runs.clear());
             let peak = AtomicU64::new(0);
             for _ in 0..bench.repetitions {
@@ -68,7 +69,7 @@ pub fn run(bench: &Bench, server: &Server, report: &mut Report) -> Result<()> {
                 "bytes",
                 [beyond as f64].into_iter().collect(),
             );
-            if connections == CONNECTIONS[1] {
+            if connections == MANY {
                 let bytes = sides[0].series(|run| run.bytes);
                 report.goal_max("memory", beyond as f64);
                 match kind {
@@ -88,6 +89,16 @@ pub fn run(bench: &Bench, server: &Server, report: &mut Report) -> Result<()> {
     report.add(SECTION, "peak memory of the process, control plane and edge (VmHWM)", "bytes", peak);
     manifests(bench, server, report)?;
     lengths(bench, server, report)
+}
+
+impl Bench {
+    fn kinds(&self) -> &'static [&'static str] {
+        if self.quick { &QUICK_KINDS } else { &KINDS }
+    }
+
+    fn connections(&self) -> &'static [usize] {
+        if self.quick { &[MANY] } else { &[FEW, MANY] }
+    }
 }
 
 impl Side {
@@ -138,13 +149,12 @@ fn show(report: &mut Report, kind: &str, connections: usize, sides: &[Side]) {
 /// Manifests of three lengths.
 fn manifests(bench: &Bench, server: &Server, report: &mut Report) -> Result<()> {
     let titles = [&bench.media.thin, &bench.media.long, &bench.media.longest];
-    let mut playlists = Vec::new();
     for (number, title) in titles.iter().enumerate() {
         let multivariant = manifest(title.name, "cmaf", "m3u8");
         let playlist = playlist(&server.edge, &multivariant)?;
         let mpd = manifest(title.name, "dash", "mpd");
         for (what, path) in [("multivariant", multivariant), ("playlist", playlist), ("MPD", mpd)] {
-            for connections in CONNECTIONS {
+            for &connections in bench.connections() {
                 let mut side = Side::new("edge", &server.edge, &[path.clone()], server.running.id());
                 for _ in 0..bench.repetitions {
                     side.runs.push(side.load(bench, connections)?);
@@ -154,8 +164,7 @@ fn manifests(bench: &Bench, server: &Server, report: &mut Report) -> Result<()> 
                 report.add(SECTION, name("requests"), "a second", requests.clone());
                 report.add(SECTION, name("p99"), "s", side.series(|run| run.p99));
                 report.add(SECTION, name("CPU"), "s", side.series(|run| run.cpu_a_request));
-                if connections == CONNECTIONS[1] && what == "playlist" {
-                    playlists.push(requests.median());
+                if connections == MANY && what == "playlist" {
                     match number {
                         0 => report.goal("manifest", requests.median()),
                         1 => report.goal_over("long manifest", requests.median(), "manifest"),

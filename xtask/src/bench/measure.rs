@@ -105,18 +105,19 @@ pub fn memory_bytes(of: u32, field: &str) -> u64 {
     group(of).into_iter().filter_map(|(id, _)| of_process(id)).sum::<u64>() << 10
 }
 
-/// Bytes in memory of the linear memories of the WebAssembly instances in a group: writable anonymous mappings that end
-/// where gigabytes without access begin.
+/// Bytes in memory of the largest linear memory of the WebAssembly instances in a group: a writable anonymous mapping that
+/// ends where gigabytes without access begin.
 pub fn linear_memory_bytes(of: u32) -> u64 {
     group(of)
         .into_iter()
         .map(|(id, _)| fs::read_to_string(format!("/proc/{id}/smaps")).unwrap_or_default())
-        .map(|smaps| linear_memories(&smaps))
-        .sum()
+        .map(|smaps| largest_memory(&smaps))
+        .max()
+        .unwrap_or(0)
 }
 
-fn linear_memories(smaps: &str) -> u64 {
-    let (mut sum, mut resident, mut before) = (0, 0, None::<(u64, bool)>);
+fn largest_memory(smaps: &str) -> u64 {
+    let (mut largest, mut resident, mut before) = (0, 0, None::<(u64, bool)>);
     for line in smaps.lines() {
         let mut words = line.split_whitespace();
         let first = words.next().unwrap_or_default();
@@ -130,12 +131,12 @@ fn linear_memories(smaps: &str) -> u64 {
                 && end - start >= GUARD_BYTES
                 && before.is_some_and(|(at, writable)| writable && at == start)
             {
-                sum += resident;
+                largest = resident.max(largest);
             }
             before = Some((end, rights.starts_with("rw") && line.split_whitespace().count() == 5));
         }
     }
-    sum
+    largest
 }
 
 #[cfg(test)]
@@ -161,14 +162,14 @@ mod tests {
     }
 
     #[test]
-    fn linear_memories_lie_before_their_guards() {
+    fn largest_memory_lie_before_their_guards() {
         let smaps = "7f0000000000-7f0000200000 rw-p 00000000 00:00 0 \nRss:  1024 kB\n\
             7f0000200000-7f0100000000 ---p 00000000 00:00 0 \nRss: 0 kB\n\
             7f0200000000-7f0200200000 rw-p 00000000 00:00 0 [heap]\nRss: 512 kB\n\
             7f0200200000-7f0300000000 ---p 00000000 00:00 0 \nRss: 0 kB\n\
             7f0400000000-7f0400200000 rw-p 00000000 00:00 0 \nRss: 256 kB\n\
             7f0400200000-7f0400300000 ---p 00000000 00:00 0 \nRss: 0 kB\n";
-        assert_eq!(linear_memories(smaps), 1 << 20);
+        assert_eq!(largest_memory(smaps), 1 << 20);
     }
 
     #[test]

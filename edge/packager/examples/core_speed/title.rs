@@ -12,6 +12,7 @@ use packager::config::{
     Access, Asset, AssetKeys, HlsVersion, IndexObject, Iv, KeyUse, Kid, PackageType, PackagingConfiguration,
     Protection, Scheme, SealedKey, Signalling, SourceObject, StreamSelection, System, TextFormat, keys_key,
 };
+use packager::index::Head;
 use packager::ingest::hls::{Answer, HlsStep, PlaylistIndexer};
 use packager::ingest::{Description, IndexedAsset, Indexer, IngestStep, SourceFile};
 use packager::job::{Documents, Job, Step};
@@ -30,7 +31,8 @@ const SEGMENT_SECONDS: u32 = 6;
 /// A title that was indexed.
 pub struct Title {
     asset: Arc<Asset>,
-    index: Bytes,
+    /// Its sidecar index.
+    pub index: Bytes,
 }
 
 impl Title {
@@ -39,6 +41,13 @@ impl Title {
         let path = |extension| Path::new(folder).join(format!("{name}.{extension}"));
         let asset = serde_json::from_slice(&fs::read(path("json"))?)?;
         Ok(Self { asset: Arc::new(asset), index: fs::read(path("index"))?.into() })
+    }
+
+    /// The head of its index.
+    #[allow(dead_code, reason = "for the benches of single loops")]
+    pub fn head(&self) -> Result<Head> {
+        let head = self.index.get(..self.asset.index.head_bytes as usize).ok_or("a head longer than the index")?;
+        Ok(Head::read(head, self.index.len() as u64)?)
     }
 
     /// What was learnt of the files.
