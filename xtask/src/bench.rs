@@ -12,7 +12,7 @@ mod server;
 mod start;
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -101,11 +101,11 @@ fn measure(options: &Options, steps: &mut Steps) -> Result<()> {
 
     if wanted("core") {
         steps.step("core", || core::run(&bench, &mut report))?;
+        // What comes later may be broken off.
+        report.write(&bench.folder, &conditions(&bench))?;
     }
     if ["edge", "start", "control"].into_iter().any(wanted) {
-        if bench.data.exists() {
-            fs::remove_dir_all(&bench.data)?;
-        }
+        empty(&bench.data)?;
         let server = steps.step("control plane with its edge", || {
             let server = Server::start(&bench.data, &bench.media.folder, true)?;
             server.configure()?;
@@ -114,6 +114,7 @@ fn measure(options: &Options, steps: &mut Steps) -> Result<()> {
         steps.step("titles", || control::titles(&bench, &server, &mut report))?;
         if wanted("edge") {
             steps.step("edge", || edge::run(&bench, &server, &mut report))?;
+            report.write(&bench.folder, &conditions(&bench))?;
         }
         if wanted("control") {
             steps.step("control", || control::run(&bench, &server, &mut report))?;
@@ -135,6 +136,19 @@ fn measure(options: &Options, steps: &mut Steps) -> Result<()> {
         }
     }
     steps.step("report", || report.write(&bench.folder, &conditions(&bench)))
+}
+
+/// Removes what an earlier run left, but for the compiled component.
+fn empty(data: &Path) -> Result<()> {
+    for entry in fs::read_dir(data).into_iter().flatten() {
+        let path = entry?.path();
+        match path.is_dir() {
+            true if path.ends_with("cache") => {}
+            true => fs::remove_dir_all(path)?,
+            false => fs::remove_file(path)?,
+        }
+    }
+    Ok(())
 }
 
 /// Under which conditions the figures hold.

@@ -130,6 +130,7 @@ fn watch<T>(group: u32, peak: &AtomicU64, run: impl FnOnce() -> Result<T>) -> Re
 
 fn show(report: &mut Report, kind: &str, connections: usize, sides: &[Side]) {
     let nginx = sides.get(1).map(|side| (side.name.clone(), side.series(|run| run.bytes)));
+    let nginx_cpu = sides.get(1).map(|side| (side.name.clone(), side.series(|run| run.cpu_a_gigabyte)));
     for side in sides {
         let name = |what: &str| format!("{kind}, {connections} connections, {}: {what}", side.name);
         let bytes = side.series(|run| run.bytes);
@@ -140,8 +141,12 @@ fn show(report: &mut Report, kind: &str, connections: usize, sides: &[Side]) {
         report.add(SECTION, name("requests"), "a second", side.series(|run| run.requests));
         report.add(SECTION, name("p50"), "s", side.series(|run| run.p50));
         report.add(SECTION, name("p99"), "s", side.series(|run| run.p99));
-        if side.group != 0 {
-            report.add(SECTION, name("CPU"), "s/GB", side.series(|run| run.cpu_a_gigabyte));
+        let cpu = side.series(|run| run.cpu_a_gigabyte);
+        match nginx_cpu.as_ref().filter(|(name, _)| *name != side.name) {
+            // Nothing is known of the processes of others.
+            _ if side.group == 0 => {}
+            Some((with, other)) => report.compare(SECTION, name("CPU"), "s/GB", cpu, (with, other)),
+            None => report.add(SECTION, name("CPU"), "s/GB", cpu),
         }
     }
 }

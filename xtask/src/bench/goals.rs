@@ -38,7 +38,7 @@ const GOALS: [Goal; 9] = [
         bounds: &[least("cmaf/nginx", "x", 0.5), least("cmaf", "bytes/s", 0.6e9)],
     },
     Goal {
-        measure: "manifest of one minute from the edge; of two hours against it",
+        measure: "media playlist of one minute from the edge; of two hours against it",
         wanted: "10,000 a second on one core; at least a quarter of that",
         bounds: &[least("manifest", "a second", 10_000.0), least("long manifest", "x", 0.25)],
     },

@@ -90,8 +90,12 @@ impl Report {
         for goal in &outcomes {
             writeln!(text, "| {} | {} | {} | {} |", goal.measure, goal.wanted, goal.measured, goal.verdict())?;
         }
+        // Sections in the order in which they first came; each together.
+        let first = |row: &&Row| self.rows.iter().position(|other| other.section == row.section);
+        let mut rows: Vec<&Row> = self.rows.iter().collect();
+        rows.sort_by_key(first);
         let mut section = "";
-        for row in &self.rows {
+        for row in rows {
             if row.section != section {
                 section = row.section;
                 write!(

@@ -18,7 +18,8 @@ const REQUESTS: usize = 20_000;
 
 /// Measures starts. The data have to hold the title already.
 pub fn run(bench: &Bench, report: &mut Report) -> Result<()> {
-    for compiled in [false, true] {
+    // Compiling takes long on a busy machine; a smoke run does it once, when its server starts.
+    for &compiled in if bench.quick { &[true][..] } else { &[false, true] } {
         let mut times = Series::default();
         let rounds = if compiled { bench.repetitions } else { 1 };
         for _ in 0..rounds {
