@@ -9,6 +9,7 @@ mod measure;
 mod media;
 mod report;
 mod server;
+mod spin;
 mod start;
 
 use std::fs;
@@ -173,7 +174,7 @@ fn conditions(bench: &Bench) -> Vec<String> {
             media.longest.bytes as f64 / 1e9
         )),
     }
-    if !self::core::has("spin") {
+    if !spin::installed() {
         said.push("`spin` is not on the PATH: the edge was measured in the embedded host only.".into());
     }
     said

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
@@ -235,9 +234,4 @@ fn shaka_packager() -> Result<PathBuf> {
             .find(|file| file.file_name().is_some_and(|name| name.to_string_lossy().starts_with("packager-")))
     });
     found.with_context(|| format!("no shaka-packager below {}", library.display()))
-}
-
-/// Whether a program is on the PATH.
-pub fn has(program: &str) -> bool {
-    process::output(Command::new("which").arg(program)).is_some()
 }

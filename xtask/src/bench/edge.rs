@@ -12,6 +12,7 @@ use super::load::{Load, Loaded, agent, get};
 use super::measure::{Series, linear_memory_bytes, memory_bytes, percentile};
 use super::report::Report;
 use super::server::{GROUP, Server, Static};
+use super::spin::Spin;
 
 const SECTION: &str = "Edge over HTTP";
 /// Configurations whose segments are measured.
@@ -43,11 +44,16 @@ impl Side {
 /// Measures the edge.
 pub fn run(bench: &Bench, server: &Server, report: &mut Report) -> Result<()> {
     let nginx = Static::start(&bench.folder)?;
+    let spin = Spin::start(bench, server)?;
     for &kind in bench.kinds() {
         let paths = segments(&server.edge, &manifest("minute", kind, "m3u8"), SEGMENTS)?;
         let largest = download(&server.edge, &paths, &bench.folder.join("static"))?;
         let edge = Side::new("edge", &server.edge, &paths, server.running.id());
         let mut sides = vec![edge, Side::new("nginx", &nginx.base, &paths, nginx.running.id())];
+        if let Some(spin) = &spin {
+            let paths = segments(&spin.base, &manifest("minute", kind, "m3u8"), SEGMENTS)?;
+            sides.push(Side::new("edge under Spin", &spin.base, &paths, spin.running.id()));
+        }
         for (name, url) in &bench.peers {
             let (base, path) = split(url)?;
             sides.push(Side::new(name, base, &segments(base, path, SEGMENTS)?, 0));

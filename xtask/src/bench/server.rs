@@ -85,7 +85,7 @@ impl Server {
             false => command.arg("--no-embedded-edge"),
         };
         command.arg("--component").arg(component()?);
-        command.envs([("CONTROL_ADMIN_TOKEN", TOKEN), ("CONTROL_MASTER_KEY", MASTER_KEY), ("RUST_LOG", "warn")]);
+        command.envs(Self::environment());
         let started = Instant::now();
         let running = Running::start(command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log))?;
         let control = format!("http://{control}");
@@ -103,6 +103,11 @@ impl Server {
             bail!("the control plane does not answer\n{}", log());
         }
         Ok(())
+    }
+
+    /// Secrets of the control plane.
+    pub fn environment() -> [(&'static str, &'static str); 3] {
+        [("CONTROL_ADMIN_TOKEN", TOKEN), ("CONTROL_MASTER_KEY", MASTER_KEY), ("RUST_LOG", "warn")]
     }
 
     /// The header line that REST wants.
