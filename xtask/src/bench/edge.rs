@@ -166,7 +166,7 @@ fn manifests(bench: &Bench, server: &Server, report: &mut Report) -> Result<()> 
         let mpd = manifest(title.name, "dash", "mpd");
         for (what, path) in [("multivariant", multivariant), ("playlist", playlist), ("MPD", mpd)] {
             for &connections in bench.connections() {
-                let mut side = Side::new("edge", &server.edge, &[path.clone()], server.running.id());
+                let mut side = Side::new("edge", &server.edge, std::slice::from_ref(&path), server.running.id());
                 for _ in 0..bench.repetitions {
                     side.runs.push(side.load(bench, connections)?);
                 }

@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn largest_memory_lie_before_their_guards() {
+    fn memories_lie_before_their_guards() {
         let smaps = "7f0000000000-7f0000200000 rw-p 00000000 00:00 0 \nRss:  1024 kB\n\
             7f0000200000-7f0100000000 ---p 00000000 00:00 0 \nRss: 0 kB\n\
             7f0200000000-7f0200200000 rw-p 00000000 00:00 0 [heap]\nRss: 512 kB\n\
