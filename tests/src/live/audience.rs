@@ -108,9 +108,13 @@ impl Watched {
         self.name.split('-').next().unwrap_or_default()
     }
 
-    /// What the player complained about.
-    pub fn errors(&self) -> Vec<String> {
-        self.list("errors").iter().map(Value::to_string).collect()
+    /// What the player complained about: when, whether it gave up, and what it said.
+    pub fn errors(&self) -> Vec<(u64, bool, String)> {
+        let of = |one: &Value| {
+            let fatal = one["fatal"].as_bool().unwrap_or(true);
+            (one["at"].as_u64().unwrap_or_default(), fatal, one["what"].as_str().unwrap_or_default().to_owned())
+        };
+        self.list("errors").iter().map(of).collect()
     }
 
     /// Requests that failed: when, and what came.

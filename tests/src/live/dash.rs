@@ -123,7 +123,9 @@ impl Follower {
                 }
                 // Before anything was pushed.
                 Some(answer) if answer.status == 404 && self.last.is_none() => {}
-                Some(answer) if !matches!(answer.status, 502 | 503) => panic!("GET {url}: {} {}", answer.status, answer.text()),
+                Some(answer) if !matches!(answer.status, 502 | 503) => {
+                    panic!("GET {url}: {} {}", answer.status, answer.text())
+                }
                 _ => self.recording.waits += usize::from(self.last.is_some()),
             }
             assert!(started.elapsed() < PATIENCE, "nobody answers GET {url}");

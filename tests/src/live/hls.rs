@@ -154,7 +154,9 @@ fn get(client: &Client, url: &str, recording: &mut Recording) -> Response {
         let answer = client.try_send("GET", url, &[], &[]);
         match answer {
             Some(answer) if answer.status == 200 => return answer,
-            Some(answer) if !matches!(answer.status, 502 | 503) => panic!("GET {url}: {} {}", answer.status, answer.text()),
+            Some(answer) if !matches!(answer.status, 502 | 503) => {
+                panic!("GET {url}: {} {}", answer.status, answer.text())
+            }
             // Nobody is there, or nobody behind who is; players ask again too.
             _ => recording.waits += 1,
         }
