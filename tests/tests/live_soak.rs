@@ -34,10 +34,11 @@ const RETURNS_MS: u64 = 2000;
 const UNANSWERED: [&str; 2] = ["502", "503"];
 /// What is further behind than HLS playlists reach back is not live, seconds.
 const BEHIND: f64 = 20.0;
-/// What the HLS parser of Shaka Player 5.2 throws over the segment index of a rendition that has become empty, when
-/// EXT-X-PROGRAM-DATE-TIME jumps at a discontinuity. It goes on when its place is no longer in the playlist.
+/// What Shaka Player 5.2 throws in its HLS parser (`for (const reference of stream.segmentIndex)`) when its own index of a rendition
+/// is empty, and goes on from with a later load of the playlist.
 const SHAKA_HLS: &str = "Cannot read properties of null (reading 'next')";
-/// How long after that it may do so, milliseconds: until the discontinuity is no longer in the playlist, and the encoders are back.
+/// It does so most after EXT-X-PROGRAM-DATE-TIME has jumped at a discontinuity, and then shows nothing until its place is no longer in
+/// the playlist. For how long after all encoders began anew that may begin, milliseconds: a playlist, and until they are back.
 const SHAKA_HLS_MS: u64 = 30_000;
 /// A frame of sound, seconds.
 const SOUND_FRAME: f64 = 1024.0 / 48_000.0;
@@ -279,7 +280,7 @@ fn comfort(watched: &Watched, pair: &Pair, pause_ms: u64, happened: &Happened) -
         watched.json["engine"] == "shaka" && watched.json["url"].as_str().is_some_and(|url| url.contains(".m3u8"));
     let anew = |at: u64| shaka_hls && happened.anew.iter().any(|began| (*began..*began + SHAKA_HLS_MS).contains(&at));
     for (at, fatal, what) in watched.errors() {
-        let known = anew(at) && what.contains(SHAKA_HLS);
+        let known = shaka_hls && what.contains(SHAKA_HLS);
         if fatal || !(known || away(at) && unanswered(&what)) {
             wrong.push(format!("at {at}: {what}, fatal {fatal}"));
         }
