@@ -194,7 +194,7 @@ async fn find(context: &Context, place: &Place, asker: &Asker) -> ApiResult<Foun
     let sealed = asset_keys::find(&mut db, pair).await?.and_then(|keys| keys.sealed);
     drop(db);
     let internal = |error: anyhow::Error| ApiError::internal(format!("{error:#}"));
-    let protection = protect::settings_of(context, &configuration).map_err(internal)?;
+    let protection = protect::Stored::from(&configuration).settings(context).map_err(internal)?;
     let delivery = protection.and_then(|protection| protection.key_delivery).ok_or_else(nothing)?;
     let claims = check(context, &delivery, &asset.name, asker.token.as_deref(), now)?;
     let (Some(vault), Some(sealed)) = (&context.vault, sealed) else {

@@ -75,8 +75,8 @@ pub async fn create(
         .filter(|row| row.group_id == asset.group_id)
         .ok_or_else(|| ApiError::invalid("/configuration", "the group of the asset has no such configuration"))?;
     drop(db);
-    let protection =
-        protect::settings_of(&context, &configuration).map_err(|e| ApiError::internal(format!("{e:#}")))?;
+    let protection = protect::Stored::from(&configuration).settings(&context);
+    let protection = protection.map_err(|e| ApiError::internal(format!("{e:#}")))?;
     let delivery = protection.and_then(|protection| protection.key_delivery);
     let now = clock::now_ms();
     let end = now.unsigned_abs() / 1000 + new.expires_in_seconds;

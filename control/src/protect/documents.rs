@@ -1,19 +1,19 @@
 //! Keys as documents. They wait for edges sealed under a key of the vault, and are sealed anew for each edge that gets them.
 
 use anyhow::{Context as _, Result};
-use packager::config::{AssetKeys, Body, Document, SealedKey, keys_key};
+use packager::config::{Body, ContentKeys, Document, SealedKey, keys_key};
 use packager::sealing::{NONCE_BYTES, SealingKey};
 use sqlx::SqliteConnection;
 
-use super::key_set::{KeySet, Names};
+use super::key_set::KeySet;
 use super::signalling::Maker;
+use super::target::{Stored, Target};
 use super::view::ProtectionView;
 use crate::context::Context;
 use crate::db::asset_keys::Pair;
 use crate::db::assets::{Asset, Status};
 use crate::db::configurations::Configuration;
 use crate::db::{asset_keys, assets, configurations, documents};
-use crate::push::documents::package_type;
 
 /// Writes the document with the keys of an asset under a configuration, if the asset is playable, the configuration protects
 /// and there are keys. A document that says the same already is left as it is.
@@ -26,38 +26,39 @@ pub async fn put(
     asset: &Asset,
     configuration: &Configuration,
 ) -> Result<()> {
-    let (Some(vault), Some(view)) = (&context.vault, &configuration.protection) else { return Ok(()) };
+    let (Some(vault), Some(view)) = (&context.vault, Stored::from(configuration).view()?) else { return Ok(()) };
     if asset.status != Status::Playable {
         return Ok(());
     }
     let pair = Pair { asset_id: asset.id, configuration_id: configuration.id };
     let Some(sealed) = asset_keys::find(db, pair).await?.and_then(|keys| keys.sealed) else { return Ok(()) };
-    let keys = KeySet::open(vault, pair, &sealed)?;
-    let view = ProtectionView::from_json(view)?;
+    write(context, db, &Target::asset(asset, configuration)?, &view, &KeySet::open(vault, pair, &sealed)?).await
+}
+
+/// Writes the document with the keys of an output, if they are for the scheme that it has now. A document that says the same
+/// already is left as it is.
+async fn write(
+    context: &Context,
+    db: &mut SqliteConnection,
+    target: &Target,
+    view: &ProtectionView,
+    keys: &KeySet,
+) -> Result<()> {
+    let Some(vault) = &context.vault else { return Ok(()) };
     if keys.scheme != view.scheme.into() {
-        // They are of a time when the configuration had another scheme; others are being asked for.
+        // They are of a time when the output had another scheme; others are being asked for.
         return Ok(());
     }
-    let names =
-        Names { packaging_group: &asset.packaging_group, asset: &asset.name, configuration: &configuration.name };
-    let maker = Maker {
-        keys_url: &context.keys_url,
-        names,
-        content_id: asset.content_id.as_deref().unwrap_or(""),
-        package_type: package_type(&configuration.package_type)?,
-        view: &view,
-        scheme: keys.scheme,
-    };
-    let sealing = vault.documents();
-    let document = match keys.document(names, &sealing, |key| maker.signalling(key)) {
+    let maker = Maker { keys_url: &context.keys_url, target, view, scheme: keys.scheme };
+    let (sealing, place) = (vault.documents(), target.of.key());
+    let document = match keys.document(target.of.clone(), &sealing, |key| maker.signalling(key)) {
         Ok(document) => document,
         Err(error) => {
-            // So it is only between a change of the configuration and the keys that are asked for because of it.
-            tracing::warn!(asset = asset.name, configuration = configuration.name, %error, "keys wait for new ones");
+            // So it is only between a change of the protection and the keys that are asked for because of it.
+            tracing::warn!(place, %error, "keys wait for new ones");
             return Ok(());
         }
     };
-    let place = keys_key(&asset.packaging_group, &asset.name, &configuration.name);
     if let Some(json) = documents::find(db, &place).await? {
         let stored = Document::from_json(json.as_bytes()).map_err(|e| anyhow::anyhow!("{}", e.message()))?;
         if let Body::Keys(stored) = stored.body
@@ -71,8 +72,8 @@ pub async fn put(
 }
 
 /// Whether two documents for one place say the same: seals differ each time they are made.
-fn is_same(a: &AssetKeys, b: &AssetKeys, place: &str, sealing: &SealingKey) -> bool {
-    let bare = |keys: &AssetKeys| {
+fn is_same(a: &ContentKeys, b: &ContentKeys, place: &str, sealing: &SealingKey) -> bool {
+    let bare = |keys: &ContentKeys| {
         let mut keys = keys.clone();
         keys.keys.iter_mut().for_each(|key| key.sealed.clear());
         keys

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use super::documents;
 use super::key_set::KeySet;
 use super::source::Source;
+use super::target::{Stored, Target};
 use crate::clock;
 use crate::context::Context;
 use crate::db::asset_keys::{self, Pair};
@@ -92,22 +93,15 @@ async fn ask(context: &Context, pair: Pair) -> Result<()> {
     let index = indexes::find(&mut tx, pair.asset_id).await?;
     drop(tx);
     let ((Some(asset), Some(configuration)), Some(index)) = (found, index) else { return Ok(()) };
-    let result = match Source::open(context, &configuration) {
+    let result = match Source::open(context, Stored::from(&configuration)) {
         Ok(None) => return Ok(()),
-        Ok(Some(source)) => match source.keys(&asset).await {
+        Ok(Some(source)) => match source.keys(&Target::asset(&asset, &configuration)?).await {
             Ok(keys) => checked(context, keys, &index).await,
             Err(reason) => Err(reason),
         },
         Err(error) => Err(format!("{error:#}")),
     };
-    match &result {
-        Ok(_) => tracing::info!(asset = asset.name, configuration = configuration.name, "has its keys"),
-        Err(reason) => {
-            tracing::warn!(asset = asset.name, configuration = configuration.name, reason, "keys could not be had");
-        }
-    }
-    metrics::counter!("control_key_requests_total", "result" => if result.is_ok() { "ready" } else { "failed" })
-        .increment(1);
+    note(&Target::asset(&asset, &configuration)?, &result);
     let mut tx = context.db.write().await?;
     // What was changed meanwhile is wanted anew.
     if let Some(now) = assets::get(&mut tx, asset.id).await?
@@ -119,6 +113,17 @@ async fn ask(context: &Context, pair: Pair) -> Result<()> {
     }
     tx.commit().await?;
     Ok(())
+}
+
+/// Tells operators what came of a request.
+fn note(target: &Target, result: &Result<KeySet, String>) {
+    let place = target.of.key();
+    match result {
+        Ok(_) => tracing::info!(place, "has its keys"),
+        Err(reason) => tracing::warn!(place, reason, "keys could not be had"),
+    }
+    metrics::counter!("control_key_requests_total", "result" => if result.is_ok() { "ready" } else { "failed" })
+        .increment(1);
 }
 
 /// Keys that fit every track of a stored index.
@@ -170,7 +175,7 @@ fn backoff_ms(attempts: i64) -> i64 {
 pub(super) async fn kept(context: &Context, pair: Pair, configuration: &Configuration) -> sqlx::Result<Option<KeySet>> {
     let stored = asset_keys::find(&mut *context.db.read().await?, pair).await?;
     let (Some(vault), Some(sealed)) = (&context.vault, stored.and_then(|keys| keys.sealed)) else { return Ok(None) };
-    let view = configuration.protection.as_deref().map(super::ProtectionView::from_json).transpose()?;
+    let view = Stored::from(configuration).view()?;
     let keys = KeySet::open(vault, pair, &sealed).ok();
     Ok(keys.filter(|keys| view.is_some_and(|view| keys.scheme == view.scheme.into())))
 }
