@@ -29,7 +29,8 @@ const MAX_PUBLIC_KEY_BYTES: usize = 8192;
 /// The longest claim that tokens must have.
 const MAX_CLAIM_BYTES: usize = 256;
 
-fn invalid(field: &str, detail: impl Into<String>) -> ApiError {
+/// 422 for a field below `protection`.
+pub(super) fn invalid(field: &str, detail: impl Into<String>) -> ApiError {
     ApiError::invalid(format!("{FIELD}/{field}"), detail)
 }
 
@@ -298,7 +299,7 @@ pub async fn write(
 }
 
 /// What is stored of a protection: JSON of what may be shown, and of all of it, sealed for this purpose.
-fn stored(
+pub(super) fn stored(
     context: &Context,
     purpose: Purpose,
     protection: Option<&Protection>,
@@ -311,7 +312,7 @@ fn stored(
 }
 
 /// Whether edges must no longer use the keys of the protection before this one: keys are for one scheme.
-fn outlives_keys(before: Stored<'_>, protection: Option<&Protection>) -> ApiResult<bool> {
+pub(super) fn outlives_keys(before: Stored<'_>, protection: Option<&Protection>) -> ApiResult<bool> {
     let before = before.view()?;
     Ok(before.is_some_and(|before| protection.is_none_or(|now| now.scheme != before.scheme)))
 }

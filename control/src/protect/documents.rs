@@ -1,7 +1,7 @@
 //! Keys as documents. They wait for edges sealed under a key of the vault, and are sealed anew for each edge that gets them.
 
 use anyhow::{Context as _, Result};
-use packager::config::{Body, ContentKeys, Document, SealedKey, keys_key};
+use packager::config::{Body, ContentKeys, Document, SealedKey, endpoint_keys_key, keys_key};
 use packager::sealing::{NONCE_BYTES, SealingKey};
 use sqlx::SqliteConnection;
 
@@ -13,7 +13,9 @@ use crate::context::Context;
 use crate::db::asset_keys::Pair;
 use crate::db::assets::{Asset, Status};
 use crate::db::configurations::Configuration;
-use crate::db::{asset_keys, assets, configurations, documents};
+use crate::db::endpoints::Endpoint;
+use crate::db::{asset_keys, assets, configurations, documents, endpoint_keys, endpoints};
+use crate::vault::Purpose;
 
 /// Writes the document with the keys of an asset under a configuration, if the asset is playable, the configuration protects
 /// and there are keys. A document that says the same already is left as it is.
@@ -33,6 +35,53 @@ pub async fn put(
     let pair = Pair { asset_id: asset.id, configuration_id: configuration.id };
     let Some(sealed) = asset_keys::find(db, pair).await?.and_then(|keys| keys.sealed) else { return Ok(()) };
     write(context, db, &Target::asset(asset, configuration)?, &view, &KeySet::open(vault, pair, &sealed)?).await
+}
+
+/// Writes the document with the keys of an endpoint, if it protects and there are keys. A document that says the same already
+/// is left as it is.
+///
+/// # Errors
+/// When the database fails, or what is stored does not open.
+pub async fn put_endpoint(context: &Context, db: &mut SqliteConnection, row: &Endpoint) -> Result<()> {
+    let (Some(vault), Some(view)) = (&context.vault, Stored::from(row).view()?) else { return Ok(()) };
+    let Some(sealed) = endpoint_keys::find(db, row.id).await?.and_then(|keys| keys.sealed) else { return Ok(()) };
+    let keys = KeySet::open(vault, Purpose::EndpointKeys(row.id), &sealed)?;
+    write(context, db, &Target::from(row), &view, &keys).await
+}
+
+/// Writes the documents with the keys of all endpoints of a channel.
+///
+/// # Errors
+/// See [`put_endpoint`].
+pub async fn put_channel(context: &Context, db: &mut SqliteConnection, channel_id: i64) -> Result<()> {
+    for endpoint in endpoints::of_channel(db, channel_id).await? {
+        put_endpoint(context, db, &endpoint).await?;
+    }
+    Ok(())
+}
+
+/// Writes that the keys of an endpoint are gone, under the names that it has now.
+///
+/// # Errors
+/// When the database fails.
+pub async fn retract_endpoint(db: &mut SqliteConnection, row: &Endpoint) -> sqlx::Result<()> {
+    let place = endpoint_keys_key(&row.channel_group, &row.channel, &row.name);
+    // Edges hear only of what they may have.
+    if documents::find(db, &place).await?.is_some() {
+        documents::put(db, place, Body::Deleted).await?;
+    }
+    Ok(())
+}
+
+/// Writes that the keys of all endpoints of a channel are gone, under the names that channel and group have now.
+///
+/// # Errors
+/// When the database fails.
+pub async fn retract_channel(db: &mut SqliteConnection, channel_id: i64) -> sqlx::Result<()> {
+    for endpoint in endpoints::of_channel(db, channel_id).await? {
+        retract_endpoint(db, &endpoint).await?;
+    }
+    Ok(())
 }
 
 /// Writes the document with the keys of an output, if they are for the scheme that it has now. A document that says the same
@@ -147,6 +196,11 @@ pub async fn refresh(context: &Context) -> Result<()> {
     for configuration in configurations::protected(&mut *context.db.read().await?).await? {
         let mut tx = context.db.write().await?;
         put_configuration(context, &mut tx, &configuration).await?;
+        tx.commit().await?;
+    }
+    for endpoint in endpoints::protected(&mut *context.db.read().await?).await? {
+        let mut tx = context.db.write().await?;
+        put_endpoint(context, &mut tx, &endpoint).await?;
         tx.commit().await?;
     }
     Ok(())

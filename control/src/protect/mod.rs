@@ -1,6 +1,7 @@
 //! Content protection: what configurations and endpoints say of it, their keys, and how those become documents.
 
 pub mod documents;
+mod endpoint;
 pub mod ingest;
 pub mod job;
 pub mod key_server;

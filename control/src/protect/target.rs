@@ -1,5 +1,5 @@
 //! What content keys are wanted for, and what is stored of the protection that wants them. Whether that is of a packaging
-//! configuration or of something else makes no difference beyond this.
+//! configuration or of a live endpoint makes no difference beyond this.
 
 use packager::config::{KeysOf, PackageType};
 
@@ -9,7 +9,8 @@ use crate::context::Context;
 use crate::db::asset_keys::Pair;
 use crate::db::assets::Asset;
 use crate::db::configurations::Configuration;
-use crate::push::documents::package_type;
+use crate::db::endpoints::Endpoint;
+use crate::push::documents::{endpoint_package_type, package_type};
 use crate::vault::Purpose;
 
 /// An output that is protected.
@@ -17,7 +18,7 @@ use crate::vault::Purpose;
 pub struct Target {
     /// Its names in documents and URLs.
     pub of: KeysOf,
-    /// What key servers call the content.
+    /// What key servers call the content; empty when nobody said.
     pub content_id: String,
     /// Which output.
     pub package_type: PackageType,
@@ -37,6 +38,16 @@ impl Target {
     }
 }
 
+impl From<&Endpoint> for Target {
+    fn from(row: &Endpoint) -> Self {
+        Self {
+            of: KeysOf::endpoint(&row.channel_group, &row.channel, &row.name),
+            content_id: row.content_id.clone().unwrap_or_default(),
+            package_type: endpoint_package_type(row.protocol),
+        }
+    }
+}
+
 /// What is stored of a protection.
 #[derive(Clone, Copy)]
 pub struct Stored<'a> {
@@ -52,6 +63,16 @@ impl<'a> From<&'a Configuration> for Stored<'a> {
     fn from(row: &'a Configuration) -> Self {
         Self {
             purpose: Purpose::Protection(row.id),
+            view: row.protection.as_deref(),
+            sealed: row.protection_sealed.as_deref(),
+        }
+    }
+}
+
+impl<'a> From<&'a Endpoint> for Stored<'a> {
+    fn from(row: &'a Endpoint) -> Self {
+        Self {
+            purpose: Purpose::EndpointProtection(row.id),
             view: row.protection.as_deref(),
             sealed: row.protection_sealed.as_deref(),
         }
