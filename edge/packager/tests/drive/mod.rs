@@ -429,7 +429,7 @@ const HLS_PROTECTION: [Option<(Scheme, Option<[u8; 16]>)>; 3] =
 
 /// Runs a job against an index in memory.
 pub fn respond(documents: &Documents, resource: Resource, index: &[u8]) -> packager::Result<Response> {
-    let route = Route { of: KeysOf::asset("g", "a", "c"), resource };
+    let route = Route { packaging_group: "g".into(), asset: "a".into(), configuration: "c".into(), resource };
     let mut job = Job::new(route, documents.clone(), None)?;
     for _ in 0..4 {
         match job.step()? {
