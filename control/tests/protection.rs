@@ -341,7 +341,10 @@ async fn the_master_key_is_needed_and_a_wrong_one_changes_nothing() {
     protect(&control, "c", "CMAF", cbcs()).await;
     control.ingest("film", "film-1").await;
     let control = control.reopen().await;
-    assert!(protect::settings_of(&control.context, &row(&control).await).unwrap().is_some(), "it opens again");
+    assert!(
+        protect::Stored::from(&row(&control).await).settings(&control.context).unwrap().is_some(),
+        "it opens again"
+    );
     let file = control.directory.path().join("control.db");
     control.context.db.close().await;
 

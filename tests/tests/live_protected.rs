@@ -395,16 +395,10 @@ fn browsers_play_protected_channels() {
     let follow = HlsRecorder::follow(url("sample-aes"));
     follow.wait_for(4, Duration::from_secs(90));
     follow.finish();
-    let watched = [
-        ("hls", "cmaf-cbcs"),
-        ("shaka", "dash-cbcs"),
-        ("dashjs", "dash-cenc"),
-        ("hls", "aes-128"),
-        ("hls", "sample-aes"),
-    ];
+    let watched = [("hls", "cmaf-cbcs"), ("shaka", "dash-cbcs"), ("dashjs", "dash-cenc"), ("hls", "sample-aes")];
     let base = control.url.replace("127.0.0.1", "localhost");
     let outcomes = browser::each(&watched, |(engine, name)| {
-        let eme = !name.ends_with("aes-128") && !name.ends_with("sample-aes");
+        let eme = !name.ends_with("sample-aes");
         let mut options = json!({"url": url(name), "watch": 5, "within": 60, "eme": eme});
         // Clear Key in HLS says nothing of a licence server.
         if *engine == "hls" && name.starts_with("cmaf") {

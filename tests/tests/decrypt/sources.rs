@@ -71,10 +71,10 @@ pub fn all(folder: &Path) -> Vec<(String, Source)> {
     sources
 }
 
-/// H.264 of which two pictures are noise, 2 MB each, and AAC.
+/// H.264 of which two pictures are noise, nearly 1 MB each, and AAC.
 fn large(folder: &Path) -> PathBuf {
     let path = folder.join("large.mp4");
-    let picture = "testsrc2=s=1280x720:r=25:d=1.2,noise=alls=100:allf=t:enable='not(mod(n,15))'";
+    let picture = "testsrc2=s=848x480:r=25:d=1.2,noise=alls=100:allf=t:enable='not(mod(n,15))'";
     let mut ffmpeg = Command::new(tools::program(&["ffmpeg"]));
     ffmpeg.args(["-nostdin", "-loglevel", "error", "-f", "lavfi", "-i", picture]);
     ffmpeg.args(["-f", "lavfi", "-i", "sine=f=440:r=48000:d=1.2", "-c:v", "libx264", "-preset", "ultrafast"]);
