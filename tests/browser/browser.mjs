@@ -30,7 +30,7 @@ export function launch(options) {
 }
 
 /** Opens the player page with a URL; what goes wrong with requests and scripts is handed to `trouble`. */
-export async function open(page, { page: base, url, engine, within }, trouble) {
+export async function open(page, { page: base, url, engine, licence, within }, trouble) {
   page.setDefaultTimeout(within);
   page.on("response", (response) => {
     if (response.status() >= 400) trouble(`${response.status()} ${response.url()}`);
@@ -40,7 +40,7 @@ export async function open(page, { page: base, url, engine, within }, trouble) {
     if (request.failure()?.errorText !== "net::ERR_ABORTED") trouble(`${request.failure()?.errorText} ${request.url()}`);
   });
   page.on("pageerror", (error) => trouble(`script: ${error.message}`));
-  const answer = await page.goto(`${base}?${new URLSearchParams({ url, engine })}`);
+  const answer = await page.goto(`${base}?${new URLSearchParams({ url, engine, ...(licence && { licence }) })}`);
   if (!answer?.ok()) throw new Error(`the player page answers ${answer?.status()}`);
   await page.waitForFunction(() => window.edgepack?.player, null, { timeout: within });
 }

@@ -5,7 +5,8 @@
 //                   "profile":"/empty/folder","screenshot":"/file.png","watch":6,"within":60}'
 //
 // "watch": how many seconds of media have to be seen, within "within" seconds of the clock. "whole": the title is closed and takes
-// so many seconds: it is played to its end, twice as fast.
+// so many seconds: it is played to its end, twice as fast. "licence": the Clear Key licence server that the page is told of.
+// "eme": whether the browser itself has to decrypt; when it is left out, it must not have to.
 
 import { launch, open, wrong } from "./browser.mjs";
 
@@ -53,6 +54,7 @@ async function watch() {
     if (now.seen.media >= options.watch) {
       // Some of the pictures may be late on a busy machine, but not most.
       check(now.frames >= options.watch * 5, `${now.frames} pictures in ${now.seen.media} s`);
+      check(now.eme === Boolean(options.eme), `the browser was ${now.eme ? "" : "not "}given keys`);
       check(troubles.length === 0, troubles.join("\n"));
       return { engine: options.engine, seen: now.seen.media, frames: now.frames, took: (Date.now() - began) / 1000, troubles: troubles.length };
     }
@@ -95,6 +97,7 @@ function state() {
       paused: video.paused,
       ended: video.ended,
       buffered: Array.from(video.buffered, (_, i) => [video.buffered.start(i), video.buffered.end(i)]),
+      eme: video.mediaKeys !== null,
       frames: video.getVideoPlaybackQuality().totalVideoFrames - video.getVideoPlaybackQuality().droppedVideoFrames,
       seen: window.seen ?? { media: 0 },
       errors: errors.slice(),

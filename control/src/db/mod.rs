@@ -8,6 +8,7 @@ pub mod channels;
 pub mod configurations;
 pub mod documents;
 pub mod edges;
+pub mod endpoint_keys;
 pub mod endpoints;
 pub mod folders;
 pub mod groups;
