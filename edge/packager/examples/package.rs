@@ -266,7 +266,7 @@ fn get(url: &str, documents: &Documents, index: &[u8]) -> Result<Vec<u8>, Box<dy
                         Progress::Done => break,
                         Progress::Need(input) => {
                             let wanted = maker.inputs()[input].clone();
-                            maker.supply(input, &read(&wanted.object.path, wanted.range)?)?;
+                            maker.supply(input, read(&wanted.object.path, wanted.range)?)?;
                         }
                     }
                 }

@@ -227,7 +227,7 @@ fn make_of_nothing(recipe: &Arc<Recipe>, range: &Range<u64>) {
                 let bytes = left[input].min(4096);
                 assert!(bytes > 0, "an input is not asked for more than it has");
                 left[input] -= bytes;
-                maker.supply(input, &vec![0; bytes as usize]).expect("it takes what it asked for");
+                maker.supply(input, vec![0; bytes as usize]).expect("it takes what it asked for");
             }
         }
     }
@@ -468,7 +468,7 @@ pub fn bytes_of(parts: &[Part], chunk: usize, read: impl Fn(&SourceObject, Range
                         Progress::Need(input) => {
                             let end = (given[input] + chunk).min(inputs[input].len());
                             assert!(given[input] < end, "an input is not asked for more than it has");
-                            maker.supply(input, &inputs[input][given[input]..end]).expect("it takes what it asked for");
+                            maker.supply(input, inputs[input][given[input]..end].to_vec()).expect("it takes what it asked for");
                             given[input] = end;
                         }
                     }
