@@ -76,6 +76,10 @@ pub enum Purpose {
         /// The configuration.
         configuration: i64,
     },
+    /// The protection of the endpoint with this row.
+    EndpointProtection(i64),
+    /// The content keys of the endpoint with this row.
+    EndpointKeys(i64),
     /// The password of an input of a channel.
     InputPassword {
         /// The channel, by row.
@@ -91,6 +95,8 @@ impl Purpose {
             Self::Check => "check",
             Self::Protection(_) => "protection",
             Self::AssetKeys { .. } => "asset keys",
+            Self::EndpointProtection(_) => "endpoint protection",
+            Self::EndpointKeys(_) => "endpoint keys",
             Self::InputPassword { .. } => "input password",
         }
     }
@@ -98,7 +104,7 @@ impl Purpose {
     fn place(self) -> Vec<u8> {
         let ids = match self {
             Self::Check => [0, 0],
-            Self::Protection(id) => [id, 0],
+            Self::Protection(id) | Self::EndpointProtection(id) | Self::EndpointKeys(id) => [id, 0],
             Self::AssetKeys { asset, configuration } => [asset, configuration],
             Self::InputPassword { channel, input } => [channel, input],
         };
@@ -210,6 +216,11 @@ mod tests {
         assert_ne!(vault_a.seal(place, b"secret").unwrap(), sealed, "another nonce");
         for other in [Purpose::AssetKeys { asset: 4, configuration: 3 }, Purpose::Protection(3), Purpose::Check] {
             assert!(vault_a.open_secret(other, &sealed).is_err());
+        }
+        // Rows of different tables have the same numbers; each purpose has a key of its own.
+        let of_endpoint = vault_a.seal(Purpose::EndpointKeys(3), b"secret").unwrap();
+        for other in [Purpose::EndpointProtection(3), Purpose::Protection(3), Purpose::EndpointKeys(4)] {
+            assert!(vault_a.open_secret(other, &of_endpoint).is_err());
         }
         assert!(vault("a2").open_secret(place, &sealed).is_err());
         for at in 0..sealed.len() {

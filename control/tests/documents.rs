@@ -66,6 +66,7 @@ async fn every_operation_is_described_with_its_problems() {
             "delete /v1/channel-groups/{group}/channels/{channel}/collection-tasks/{task}",
             "post /v1/channel-groups/{group}/channels/{channel}/credentials",
             "post /v1/channel-groups/{group}/channels/{channel}/inputs/{input}/credentials",
+            "post /v1/channel-groups/{group}/channels/{channel}/endpoints/{endpoint}/key-tokens",
         ]
         .map(str::to_owned),
     );

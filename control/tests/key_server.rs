@@ -5,7 +5,7 @@ mod common;
 use common::Control;
 use control::protect;
 use key_server::{Behaviour, KeyServer};
-use packager::config::{AssetKeys, Body, KeyUse};
+use packager::config::{Body, ContentKeys, KeyUse};
 use serde_json::{Value, json};
 
 const CONFIGURATIONS: &str = "/v1/packaging-groups/films/configurations";
@@ -24,7 +24,7 @@ async fn films(protection: Value) -> Control {
     control
 }
 
-async fn keys(control: &Control) -> Option<AssetKeys> {
+async fn keys(control: &Control) -> Option<ContentKeys> {
     match control.document("keys/films/film/c").await?.body {
         Body::Keys(keys) => Some(keys),
         _ => None,
@@ -32,7 +32,7 @@ async fn keys(control: &Control) -> Option<AssetKeys> {
 }
 
 /// The keys that wait for edges, opened, are those of the key server.
-fn check(control: &Control, keys: &AssetKeys, content_id: &str) {
+fn check(control: &Control, keys: &ContentKeys, content_id: &str) {
     let sealing = control.context.vault.as_ref().unwrap().documents();
     for key in &keys.keys {
         let opened = sealing.open("keys/films/film/c", key.kid, &key.sealed).unwrap();

@@ -223,21 +223,6 @@ async fn wrong_fields_are_named() {
 }
 
 #[tokio::test]
-async fn what_is_to_be_protected_is_not_offered_in_the_clear() {
-    let control = Control::new().await;
-    add_channel(&control).await;
-    let protection = json!({"scheme": "aes-128", "systems": [],
-        "static_keys": [{"key": "00112233445566778899aabbccddeeff"}], "licence_urls": {"key": "https://keys.example.com/k"}});
-    let body = json!({"name": "hls", "protocol": "HLS", "protection": protection});
-    control.post(ENDPOINTS, body).await.assert_problem(422, Some("/protection"));
-    control.get(&format!("{ENDPOINTS}/hls")).await.assert_problem(404, None);
-    add_endpoint(&control, json!({"name": "hls", "protocol": "HLS"})).await;
-    let patch = control.patch(&format!("{ENDPOINTS}/hls"), json!({"protection": protection})).await;
-    patch.assert_problem(422, Some("/protection"));
-    assert_eq!(control.patch(&format!("{ENDPOINTS}/hls"), json!({"protection": null})).await.status, StatusCode::OK);
-}
-
-#[tokio::test]
 async fn names_are_unique_below_their_parent() {
     let control = Control::new().await;
     add_channel(&control).await;

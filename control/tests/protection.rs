@@ -6,7 +6,7 @@ use common::{Control, MASTER_KEY};
 use control::db::Db;
 use control::protect;
 use control::vault::{MasterKey, Vault};
-use packager::config::{AssetKeys, Body, Document, KeyUse};
+use packager::config::{Body, ContentKeys, Document, KeyUse};
 use packager::sealing::SealingKey;
 use serde_json::{Value, json};
 
@@ -32,7 +32,7 @@ async fn protect(control: &Control, name: &str, package_type: &str, protection: 
 }
 
 /// The keys that wait for edges under a name, if there are any.
-async fn keys(control: &Control, name: &str) -> Option<AssetKeys> {
+async fn keys(control: &Control, name: &str) -> Option<ContentKeys> {
     match control.document(name).await.map(|document| document.body) {
         Some(Body::Keys(keys)) => Some(keys),
         _ => None,
@@ -43,7 +43,7 @@ fn edge_key(name: &str) -> SealingKey {
     MasterKey::from_hex(MASTER_KEY).unwrap().edge(name)
 }
 
-fn opened(keys: &AssetKeys, place: &str, sealing: &SealingKey) -> Vec<String> {
+fn opened(keys: &ContentKeys, place: &str, sealing: &SealingKey) -> Vec<String> {
     keys.keys.iter().map(|key| hex::encode(sealing.open(place, key.kid, &key.sealed).unwrap().reveal())).collect()
 }
 
@@ -341,7 +341,10 @@ async fn the_master_key_is_needed_and_a_wrong_one_changes_nothing() {
     protect(&control, "c", "CMAF", cbcs()).await;
     control.ingest("film", "film-1").await;
     let control = control.reopen().await;
-    assert!(protect::settings_of(&control.context, &row(&control).await).unwrap().is_some(), "it opens again");
+    assert!(
+        protect::Stored::from(&row(&control).await).settings(&control.context).unwrap().is_some(),
+        "it opens again"
+    );
     let file = control.directory.path().join("control.db");
     control.context.db.close().await;
 

@@ -14,12 +14,14 @@ use packager::config::Body as DocumentBody;
 use serde_json::json;
 
 const STATIC_KEY: [u8; 16] = *b"\x93\x1f\xc8\x07\xee\x52\x6b\xd4\x18\xa9\x3d\x70\xfb\x44\x86\x2e";
+const LIVE_KEY: [u8; 16] = *b"\x27\xb8\x4d\xf1\x5c\x06\xe3\x99\xa0\x7f\x12\xcb\x68\xd5\x3e\x84";
 const TOKEN_SECRET: &str = "tokensecret-9f8e7d6c5b4a39281706f5e4d3c2b1a0";
 const PASSWORD: &str = "password-5b1ee9a7c0";
 const HEADER: &str = "header-value-77aa22cc91";
 const QUERY: &str = "query-value-0ff1ce4411";
 const URL_TOKEN: &str = "path-token-ab54a98ceb1f0ad2";
 const CONFIGURATIONS: &str = "/v1/packaging-groups/films/configurations";
+const ENDPOINTS: &str = "/v1/channel-groups/news/channels/one/endpoints";
 
 /// A key pair that content keys are encrypted to.
 fn pem(end: &str) -> String {
@@ -115,12 +117,39 @@ async fn nothing_secret_is_anywhere() {
         answers.push(control.post(CONFIGURATIONS, body).await);
     }
     assert_eq!((answers[0].status.as_u16(), answers[1].status.as_u16(), answers[2].status.as_u16()), (201, 201, 422));
+    control.post("/v1/channel-groups", json!({"name": "news"})).await;
+    control.post("/v1/channel-groups/news/channels", json!({"name": "one", "protocol": "HLS"})).await;
+    for (name, protocol, protection) in [
+        (
+            "server",
+            "HLS_CMAF",
+            json!({"scheme": "cbcs", "systems": ["widevine", "playready"],
+                "key_server": {"url": url, "version": "2.1", "tokens": {"tenant": URL_TOKEN}, "user": "u",
+                    "password": PASSWORD, "certificate": pem("crt"), "private_key": pem("key")}}),
+        ),
+        (
+            "static",
+            "HLS",
+            json!({"scheme": "aes-128", "static_keys": [{"key": hex::encode(LIVE_KEY)}],
+                "key_delivery": {"policy": "restricted", "tokens": [{"algorithm": "HS256", "secret": TOKEN_SECRET}]}}),
+        ),
+        ("wrong", "HLS", json!({"scheme": "aes-128", "static_keys": [{"key": hex::encode(LIVE_KEY), "iv": "x"}]})),
+    ] {
+        let mut body = json!({"name": name, "protocol": protocol, "protection": protection});
+        if name == "static" {
+            body["segment"] = json!({"audio_separation": true});
+        }
+        answers.push(control.post(ENDPOINTS, body).await);
+    }
+    assert_eq!((answers[3].status.as_u16(), answers[4].status.as_u16(), answers[5].status.as_u16()), (201, 201, 422));
+    control::protect::job::tick(&control.context).await.unwrap();
     let asset = control.ingest("film", "film-1").await;
     assert_eq!(asset["status"], "PLAYABLE", "{asset}");
     let place = "keys/films/film/server";
     let DocumentBody::Keys(keys) = control.document(place).await.unwrap().body else { panic!() };
     let mut secrets = vec![
         ("the static key".to_owned(), forms(&STATIC_KEY)),
+        ("the static key of an endpoint".to_owned(), forms(&LIVE_KEY)),
         ("the token secret".to_owned(), forms(TOKEN_SECRET.as_bytes())),
         ("the password".to_owned(), forms(PASSWORD.as_bytes())),
         ("the header".to_owned(), forms(HEADER.as_bytes())),
@@ -131,6 +160,12 @@ async fn nothing_secret_is_anywhere() {
     ];
     for key in &keys.keys {
         secrets.push((format!("key {}", key.kid), forms(&key_server::key("film-1", key.kid.0))));
+    }
+    let live = "endpoint-keys/news/one/server";
+    let DocumentBody::Keys(keys) = control.document(live).await.unwrap().body else { panic!() };
+    for key in &keys.keys {
+        secrets
+            .push((format!("key {} of an endpoint", key.kid), forms(&key_server::key("news.one.server", key.kid.0))));
     }
     let vault = control.context.vault.clone().unwrap();
     secrets.push((
@@ -158,6 +193,9 @@ async fn nothing_secret_is_anywhere() {
         [Behaviour::Html, Behaviour::OtherKid, Behaviour::HalfTheKeys, Behaviour::Refusing(403, "no".into())]
     {
         server.behave(behaviour);
+        control.patch(&format!("{ENDPOINTS}/server"), json!({"content_id": "another"})).await;
+        control.patch(&format!("{ENDPOINTS}/server"), json!({"content_id": "news.one.server"})).await;
+        control::protect::job::tick(&control.context).await.unwrap();
         control.patch("/v1/assets/film", json!({"sources": [{"path": "h264_aac.mp4"}]})).await;
         while control::ingest::assets::tick(&control.context).await.unwrap() {}
     }
@@ -176,6 +214,8 @@ async fn nothing_secret_is_anywhere() {
         "/v1/assets",
         "/v1/assets/film",
         "/v1/edges",
+        ENDPOINTS,
+        "/v1/channel-groups/news/channels/one/endpoints/server",
         "/openapi.json",
         "/metrics",
     ] {
@@ -183,7 +223,15 @@ async fn nothing_secret_is_anywhere() {
         assert_eq!(answer.status, 200, "{path}");
         search.assert_clean(path, &answer.body);
     }
-    for name in ["asset/films/film", "configuration/films/server", "configuration/films/static", place] {
+    for name in [
+        "asset/films/film",
+        "configuration/films/server",
+        "configuration/films/static",
+        place,
+        "endpoint/news/one/server",
+        live,
+        "endpoint-keys/news/one/static",
+    ] {
         let origin = format!("/origin/v1/documents/{name}");
         let answer = control.origin(http::Method::GET, &origin, &[("edgepack-edge", "e")]).await;
         assert_eq!(answer.status, 200, "{name}");

@@ -94,6 +94,13 @@ impl<P: Platform> Edge<P> {
                 asked = Asked { offered, timeline, ..asked };
                 made = self.respond_live(&asked, &mut timing).await;
             }
+            let LiveRoute { channel_group, channel, .. } = asked.route;
+            if made.as_ref().is_err_and(not_found) && asked.may_come() && self.is_behind(channel_group, channel) {
+                // Players give up what is not found, and ask again for what is not there now.
+                made = Err(Problem::unavailable(
+                    "this may be newer than what this edge knows of the channel, and control does not answer",
+                ));
+            }
         }
         let access = &asked.offered.endpoint.access;
         let deliver = async {

@@ -76,9 +76,7 @@ impl<B: Body> Making<B> {
             };
             let (left, chunk) = join(send, read).await;
             out = left.map_err(|Closed| Broken::Closed)?;
-            spare = chunk?;
-            self.maker.supply(number, &spare).map_err(broken)?;
-            spare.clear();
+            spare = self.maker.supply(number, chunk?).map_err(broken)?;
         }
     }
 }

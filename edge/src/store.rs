@@ -367,7 +367,7 @@ pub fn is_document_key(key: &str) -> bool {
     let mut parts = key.split('/');
     let names = match parts.next() {
         Some("configuration" | "asset") => 2,
-        Some("keys" | "endpoint") => 3,
+        Some("keys" | "endpoint" | "endpoint-keys") => 3,
         _ => return false,
     };
     parts.by_ref().take(names).filter(|name| packager::config::is_name(name)).count() == names
@@ -381,7 +381,9 @@ mod tests {
 
     #[test]
     fn a_key_is_a_kind_and_its_names() {
-        for good in ["asset/g/a", "configuration/my_group/dash-1", "keys/g/a/c", "endpoint/g/c/e"] {
+        for good in
+            ["asset/g/a", "configuration/my_group/dash-1", "keys/g/a/c", "endpoint/g/c/e", "endpoint-keys/g/c/e"]
+        {
             assert!(is_document_key(good), "{good}");
         }
         for bad in [
@@ -393,6 +395,7 @@ mod tests {
             "asset/g/a/b",
             "keys/g/a",
             "endpoint/g/c",
+            "endpoint-keys/g/c",
             "other/g/a",
             "asset/g/a:b",
             "/asset/g/a",

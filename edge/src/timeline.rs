@@ -66,6 +66,10 @@ impl Latest {
     fn is_newer(&self, than: &Timeline) -> bool {
         self.timeline.id == than.id && self.timeline.revision > than.revision
     }
+
+    fn is_older(&self, than: &Timeline) -> bool {
+        self.timeline.id == than.id && self.timeline.revision < than.revision
+    }
 }
 
 impl<P: Platform> Edge<P> {
@@ -99,6 +103,13 @@ impl<P: Platform> Edge<P> {
             self.platform.sleep(wait.min(FRESH)).await;
         }
         self.timeline_within(settings, place, Duration::ZERO).await
+    }
+
+    /// Whether control did not answer, or had nothing, when it was asked for a timeline last: there may be a newer one.
+    pub fn is_behind(&self, channel_group: &str, channel: &str) -> bool {
+        let place = Place::new(channel_group, channel);
+        let mut timelines = self.timelines.borrow_mut();
+        matches!(timelines.get(&place.key).map(|known| &known.state), Some(State::Timeline(latest)) if latest.away)
     }
 
     /// `age` is how long ago control may have been heard last, when another request is asking it.
@@ -167,6 +178,13 @@ impl<P: Platform> Edge<P> {
                 if !latest.away {
                     eprintln!("timeline {}: {why}", place.key);
                 }
+                // Another instance may have heard more of control before it went away.
+                let latest = match self.stored_timeline(place).await {
+                    Some((timeline, weight)) if latest.is_older(&timeline) => {
+                        Latest { timeline, weight, came: now, ..latest }
+                    }
+                    _ => latest,
+                };
                 (State::Timeline(Latest { away: true, ..latest }), AWAY)
             }
             (Err(why), None) => match self.stored_timeline(place).await {

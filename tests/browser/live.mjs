@@ -5,52 +5,23 @@
 //                   "profile":"/empty/folder","screenshot":"/file.png","watch":6,"within":60}'
 //
 // "watch": how many seconds of media have to be seen, within "within" seconds of the clock. "whole": the title is closed and takes
-// so many seconds: it is played to its end, twice as fast.
+// so many seconds: it is played to its end, twice as fast. "licence": the Clear Key licence server that the page is told of.
+// "eme": whether the browser itself has to decrypt; when it is left out, it must not have to.
 
-import { chromium } from "playwright-core";
+import { launch, open, wrong } from "./browser.mjs";
 
 const options = JSON.parse(process.argv[2]);
 const WITHIN_MS = 1000 * (options.within ?? 60);
 const POLL_MS = 100;
-/** What players say of a machine that is too busy, without consequences. */
-const HARMLESS = /^(bufferAppendNoProgress|bufferStalledError|bufferNudgeOnStall|bufferSeekOverHole)/;
-
-const flags = [
-  "--no-sandbox",
-  "--disable-gpu",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-  "--mute-audio",
-  "--autoplay-policy=no-user-gesture-required",
-];
-
 const troubles = [];
-const context = await chromium.launchPersistentContext(options.profile, {
-  executablePath: options.chromium,
-  headless: true,
-  args: flags,
-  viewport: { width: 800, height: 600 },
-});
+const context = await launch(options);
 
 let failure = null;
 let result = {};
 const page = context.pages()[0] ?? (await context.newPage());
 const began = Date.now();
 try {
-  page.setDefaultTimeout(WITHIN_MS);
-  page.on("response", (response) => {
-    if (response.status() >= 400) troubles.push(`${response.status()} ${response.url()}`);
-  });
-  page.on("requestfailed", (request) => {
-    // Players give up requests when they switch.
-    if (request.failure()?.errorText !== "net::ERR_ABORTED") troubles.push(`${request.failure()?.errorText} ${request.url()}`);
-  });
-  page.on("pageerror", (error) => troubles.push(`script: ${error.message}`));
-  const answer = await page.goto(`${options.page}?${new URLSearchParams({ url: options.url, engine: options.engine })}`);
-  check(answer?.ok(), `the player page answers ${answer?.status()}`);
-  await page.waitForFunction(() => window.edgepack?.player, null, { timeout: WITHIN_MS });
+  await open(page, { ...options, within: WITHIN_MS }, (trouble) => troubles.push(trouble));
   result = options.whole ? await toTheEnd() : await watch();
 } catch (error) {
   failure = `${error.message}\nplayer: ${JSON.stringify(await state().catch((inner) => inner.message))}\ntroubles: ${JSON.stringify(troubles)}`;
@@ -78,11 +49,12 @@ async function watch() {
   for (;;) {
     await page.waitForTimeout(POLL_MS);
     const now = await state();
-    const wrong = now.errors.filter(({ fatal, what }) => fatal || !HARMLESS.test(what));
-    check(wrong.length === 0, `errors: ${JSON.stringify(wrong)}`);
+    const errors = wrong(now.errors);
+    check(errors.length === 0, `errors: ${JSON.stringify(errors)}`);
     if (now.seen.media >= options.watch) {
       // Some of the pictures may be late on a busy machine, but not most.
       check(now.frames >= options.watch * 5, `${now.frames} pictures in ${now.seen.media} s`);
+      check(now.eme === Boolean(options.eme), `the browser was ${now.eme ? "" : "not "}given keys`);
       check(troubles.length === 0, troubles.join("\n"));
       return { engine: options.engine, seen: now.seen.media, frames: now.frames, took: (Date.now() - began) / 1000, troubles: troubles.length };
     }
@@ -103,8 +75,8 @@ async function toTheEnd() {
   for (;;) {
     await page.waitForTimeout(POLL_MS);
     const now = await state();
-    const wrong = now.errors.filter(({ fatal, what }) => fatal || !HARMLESS.test(what));
-    check(wrong.length === 0, `errors: ${JSON.stringify(wrong)}`);
+    const errors = wrong(now.errors);
+    check(errors.length === 0, `errors: ${JSON.stringify(errors)}`);
     // When the browser takes longer than dash.js 5.2 gives it, dash.js seeks to the end and stops there.
     if (now.ended || (options.engine === "dashjs" && now.paused && now.time >= duration)) {
       check(Math.abs(now.time - duration) < 0.3, `ended at ${now.time} of ${duration}`);
@@ -125,6 +97,7 @@ function state() {
       paused: video.paused,
       ended: video.ended,
       buffered: Array.from(video.buffered, (_, i) => [video.buffered.start(i), video.buffered.end(i)]),
+      eme: video.mediaKeys !== null,
       frames: video.getVideoPlaybackQuality().totalVideoFrames - video.getVideoPlaybackQuality().droppedVideoFrames,
       seen: window.seen ?? { media: 0 },
       errors: errors.slice(),

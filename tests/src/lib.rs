@@ -5,6 +5,7 @@
 
 pub mod browser;
 pub mod control;
+pub mod edge;
 pub mod ffmpeg;
 pub mod fmp4;
 pub mod http;
@@ -19,3 +20,4 @@ pub mod ts;
 pub mod vtt;
 
 pub use control::{Asset, Control, Setup};
+pub use edge::Edge;

@@ -33,6 +33,8 @@ use title::{Title, Track};
 const SCHEMES: [Scheme; 2] = [Scheme::Cenc, Scheme::Cbcs];
 /// Not the one of the tracks.
 const WRONG_KEY: [u8; 16] = [0x77; 16];
+/// Samples with more bytes than this are encrypted in more than one go.
+const BATCH_BYTES: usize = 256 << 10;
 /// Samples that cbcs leaves as they are have no run of so many bytes.
 const BLOCK: usize = 16;
 
@@ -55,7 +57,7 @@ struct Row {
 #[test]
 fn others_decrypt_every_codec_and_protect_the_same_bytes() {
     let folder = tempfile::tempdir().expect("a folder");
-    let sources = sources::all();
+    let sources = sources::all(folder.path());
     let queue = Mutex::new(sources.iter().enumerate());
     let table = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
@@ -106,6 +108,10 @@ fn rows(source: &str, title: &Title, folder: &Path) -> Vec<Row> {
     }
     let clear = title.tracks(None);
     assert!(!clear.is_empty(), "{source} has tracks");
+    if source == sources::LARGE {
+        let largest = File::read(&clear[0].bytes).samples.iter().map(|sample| sample.data.len()).max();
+        assert!(largest.is_some_and(|bytes| bytes > 2 * BATCH_BYTES), "{source}: {largest:?} bytes");
+    }
     let mut rows = Vec::new();
     for (place, track) in clear.iter().enumerate() {
         let checked = Checked::new(track, folder);

@@ -8,9 +8,8 @@ use std::time::Duration;
 
 use e2e::Control;
 use e2e::live::{
-    Channel, Clip, Container, Content, DashRecorder, HlsRecorder, Pace, Pusher, Recording, Rules, Snapshot, Spec,
+    Channel, Clip, Container, Content, DashRecorder, HlsRecorder, Pace, Pusher, Recording, Spec, whole_window,
 };
-use e2e::playlist::Multivariant;
 use serde_json::json;
 
 /// How long the last segments may take to come out.
@@ -112,7 +111,7 @@ fn run(name: &str, container: Container) {
     }
 
     // The archive has all of it.
-    let window = window(&control, &hls);
+    let window = whole_window(&control.client, &hls);
     for (what, url) in [("HLS", &hls), ("HLS_CMAF", &cmaf)] {
         let recording = Recording::of_hls(&control.client, &format!("{url}?{window}"));
         recording.assert_seconds(&format!("the archive as {what}"), &content, &wanted, 2);
@@ -123,22 +122,6 @@ fn run(name: &str, container: Container) {
     let json = channel.json(&control);
     assert_eq!((&json["status"]["discontinuities"], &json["status"]["positions"]), (&json!(1), &json!(32)), "{json}");
     println!("{name}: {} refreshes, {} waits", hls_recording.refreshes, hls_recording.waits);
-}
-
-/// A query for everything that there is.
-fn window(control: &Control, hls: &str) -> String {
-    let start = format!("{hls}?start={}", now_seconds() - 3600);
-    let lists = Multivariant::fetch(&control.client, &start).media_urls();
-    let list = Snapshot::read(&control.client.get(&lists[0]).text()).expect("a media playlist");
-    Rules::default().check(&list).expect("the rules");
-    let [first, last] = [list.entries.first(), list.entries.last()].map(|entry| entry.expect("segments"));
-    let date = |entry: &e2e::live::Entry| entry.date_ms.expect("a date") as f64 / 1000.0;
-    format!("start={:.3}&vodend={:.3}", date(first), date(last) + last.duration)
-}
-
-fn now_seconds() -> u64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    now.expect("a time after 1970").as_secs()
 }
 
 /// An input whose segments begin elsewhere is not mixed in, people are told, and it takes over when there is nothing else.

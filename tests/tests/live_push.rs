@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use e2e::live::{Channel, Container, DashRecorder, Encoder, HlsRecorder, Recording, play};
+use e2e::live::{Channel, Container, DashRecorder, Encoder, HlsRecorder, LADDER, Recording, play};
 use e2e::playlist::{Media, Multivariant};
 use e2e::{Control, Setup, browser, ffmpeg};
 use serde_json::json;
@@ -50,8 +50,8 @@ fn players_watch_what_ffmpeg_pushes() {
         let multivariant = Multivariant::fetch(&control.client, url);
         let heights: Vec<u64> =
             multivariant.parsed.variants.iter().filter_map(|v| Some(v.resolution?.height)).collect();
-        for height in [360, 270, 180] {
-            assert!(heights.contains(&height), "{heights:?}\n{}", multivariant.text);
+        for (_, height, _) in LADDER {
+            assert!(heights.contains(&height.into()), "{heights:?}\n{}", multivariant.text);
         }
         let list = Media::fetch(&control.client, &multivariant.media_urls()[0]);
         assert!(!list.parsed.end_list, "{}", list.text);

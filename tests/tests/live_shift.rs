@@ -1,14 +1,18 @@
-//! Time shift: windows of what was pushed, across a failover and a restart of the encoders, exact to the picture.
+//! Time shift: windows of what was pushed, across a failover, a restart of the encoders and what was lost, exact to the picture;
+//! and a harvest of such a window. All but the windows that grow is asked of a control plane and an edge that were started anew.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use e2e::http::Client;
-use e2e::live::{Channel, Clip, Container, Content, Pace, Pusher, Recording, Rules, Snapshot, Spec, play};
+use e2e::live::{
+    Channel, Clip, Container, Content, Entry, Harvest, Pace, Pusher, Recording, Rules, Snapshot, Spec, play,
+};
 use e2e::mpd::Mpd;
 use e2e::playlist::Multivariant;
 use e2e::{Control, browser};
 use serde_json::json;
+use tempfile::TempDir;
 
 /// How long the last segments may take to come out.
 const OUT: Duration = Duration::from_secs(20);
@@ -16,14 +20,18 @@ const OUT: Duration = Duration::from_secs(20);
 const SECOND: u32 = 40;
 /// Segments of the clips.
 const SEGMENTS: [usize; 2] = [14, 7];
+/// The segment of the second clip that neither encoder can push.
+const LOST: usize = 3;
 
 /// A channel with something in its archive.
 struct Archive {
     control: Control,
+    channel: Channel,
     urls: [String; 3],
     content: Content,
-    /// For each segment its second of the test picture and its date, milliseconds since 1970.
-    segments: Vec<(u32, u64)>,
+    /// For each segment its second of the test picture, unless it was lost, and its date, milliseconds since 1970.
+    segments: Vec<(Option<u32>, u64)>,
+    _folder: TempDir,
 }
 
 fn now_ms() -> u64 {
@@ -48,7 +56,7 @@ fn query(ms: u64) -> String {
 #[test]
 fn windows_are_exact_to_the_picture() {
     let archive = pushed();
-    let Archive { control, urls, content, segments } = &archive;
+    let Archive { control, urls, content, segments, .. } = &archive;
     let [hls, cmaf, dash] = urls;
     let date = |at: usize| segments[at].1;
     let breaks_at = SEGMENTS[0];
@@ -59,13 +67,18 @@ fn windows_are_exact_to_the_picture() {
         ("of a moment", date(5) + 300, date(5) + 310, 5..6),
         ("across a failover", date(7), date(12), 7..12),
         ("up to a restart", date(11), date(breaks_at), 11..breaks_at),
-        ("across a restart", date(12), date(18), 12..18),
+        ("across a restart", date(12), date(16), 12..16),
+        ("across what was lost", date(15), date(20), 15..20),
+        ("up to what was lost", date(15), date(breaks_at + LOST) + 500, 15..breaks_at + LOST + 1),
         ("of everything", date(0), date(20) + 1000, 0..21),
         ("from before the beginning", date(0) - 60_000, date(2), 0..2),
     ];
     for (what, start, end, wanted) in windows {
-        let seconds: Vec<u32> = segments[wanted.clone()].iter().map(|(second, _)| *second).collect();
+        let seconds: Vec<u32> = segments[wanted.clone()].iter().filter_map(|(second, _)| *second).collect();
         let across = wanted.start < breaks_at && wanted.end > breaks_at;
+        let lost = wanted.clone().position(|at| at == breaks_at + LOST);
+        // After what was lost there is a new period, which is no discontinuity.
+        let breaks = usize::from(across) + usize::from(lost.is_some_and(|at| at + 1 < wanted.len()));
         let window = format!("start={}&vodend={}", query(start), query(end));
         // A closed window of what is over is the same whichever way it is asked for; `vodend` wins.
         let closed = format!("start={}&end={}", query(start), query(end));
@@ -77,6 +90,7 @@ fn windows_are_exact_to_the_picture() {
             let entries =
                 |list: &Snapshot| list.entries.iter().map(|e| (e.duration, e.discontinuity, e.gap)).collect::<Vec<_>>();
             assert_eq!(vod.entries.len(), wanted.len(), "{what}");
+            assert_eq!(vod.entries.iter().position(|e| e.gap), lost, "{what}");
             assert_eq!(vod.entries.iter().skip(1).filter(|e| e.discontinuity).count(), usize::from(across), "{what}");
             for query in [&closed, &both] {
                 let other = list(&control.client, &format!("{url}?{query}"));
@@ -84,16 +98,30 @@ fn windows_are_exact_to_the_picture() {
                 assert_eq!(entries(&other), entries(&vod), "{what}, {query}");
             }
             let recording = Recording::of_hls(&control.client, &format!("{url}?{window}"));
-            recording.assert_seconds(&what, content, &seconds, usize::from(across));
+            recording.assert_seconds(&what, content, &seconds, breaks);
         }
         let mpd = Mpd::fetch(&control.client, &format!("{dash}?{window}"));
         assert_eq!(mpd.attributes.get("type").map_or("static", String::as_str), "static", "{what}\n{}", mpd.text);
-        assert_eq!(mpd.periods.len(), 1 + usize::from(across), "{what}\n{}", mpd.text);
+        assert_eq!(mpd.periods.len(), 1 + breaks, "{what}\n{}", mpd.text);
         let recording = Recording::of_dash(&format!("{dash}?{window}"));
-        recording.assert_seconds(&format!("DASH {what}"), content, &seconds, usize::from(across));
+        recording.assert_seconds(&format!("DASH {what}"), content, &seconds, breaks);
     }
     refusals(&archive);
+    harvested(&archive);
     plays(&archive);
+}
+
+/// An asset of a range across all that happened has exactly that.
+fn harvested(archive: &Archive) {
+    let Archive { control, channel, content, segments, .. } = archive;
+    let wanted = 6..20;
+    let dates = (segments[wanted.start].1 + 500, segments[wanted.end - 1].1 + 500);
+    let harvest = Harvest::begin(control, channel, "hls", "shift", dates);
+    harvest.until(control, "copies", |json| json["status"] == "FINISHED");
+    let seconds: Vec<u32> = segments[wanted].iter().filter_map(|(second, _)| *second).collect();
+    let duration = harvest.duration(control);
+    assert!((duration - seconds.len() as f64).abs() < 0.2, "{duration} s");
+    harvest.assert_seconds(control, "a harvest", content, &seconds, 2);
 }
 
 /// Pushes two clips, one after the other as by encoders that are started anew, the preferred input away for a while; looks
@@ -104,7 +132,8 @@ fn pushed() -> Archive {
     let first = Arc::new(Clip::make(Spec { container, first: 0, seconds: first, clock: 500.0 }));
     let second = Arc::new(Clip::make(Spec { container, first: SECOND, seconds: second, clock: 1.0 }));
     let content = Content::of(&[&first, &second]);
-    let control = Control::start();
+    let folder = tempfile::tempdir().expect("a folder");
+    let control = e2e::Setup::at(folder.path()).start();
     let channel = Channel::create(&control, "shift", "HLS", 1);
     let urls = channel.endpoints(&control, 1);
     let mut pushers = [1, 2].map(|input| Pusher::begin(channel.input(input), &first));
@@ -117,7 +146,9 @@ fn pushed() -> Archive {
         for segment in 0..segments {
             pace.wait();
             for (input, pusher) in pushers.iter_mut().enumerate() {
-                if input == 1 || clip.is_some() || !(8..11).contains(&segment) {
+                if clip.is_some() && segment == LOST {
+                    pusher.lose(segment);
+                } else if input == 1 || clip.is_some() || !(8..11).contains(&segment) {
                     pusher.push(segment);
                 }
             }
@@ -133,10 +164,13 @@ fn pushed() -> Archive {
     assert!(!whole.ended && whole.entries.len() == total, "{whole:?}");
     behind(&control, &urls[0], &whole);
     let seconds = (0..SEGMENTS[0] as u32).chain(SECOND..SECOND + SEGMENTS[1] as u32);
+    let seconds = seconds.map(|second| (second != SECOND + LOST as u32).then_some(second));
     let dates = whole.entries.iter().map(|entry| entry.date_ms.expect("a date"));
     let segments = seconds.zip(dates).collect();
     end_growing(&control, growing.expect("a window that grows"));
-    Archive { control, urls, content, segments }
+    let control = control.kill().start();
+    behind(&control, &urls[0], &whole);
+    Archive { control, channel, urls, content, segments, _folder: folder }
 }
 
 /// A window that begins with the second segment and ends in a few seconds: it is open.
@@ -171,7 +205,7 @@ fn end_growing(control: &Control, [hls, dash]: [String; 2]) {
     assert_eq!(segments, 10, "{}", mpd.text);
 }
 
-/// What is `offset` seconds behind ends there: before the segment of that time.
+/// What is `offset` seconds behind ends there: before the segment of that time. What was lost is in it, and said to be.
 fn behind(control: &Control, url: &str, whole: &Snapshot) {
     let dates: Vec<u64> = whole.entries.iter().map(|entry| entry.date_ms.expect("a date")).collect();
     for offset in [5, 8] {
@@ -179,6 +213,10 @@ fn behind(control: &Control, url: &str, whole: &Snapshot) {
         let list = list(&control.client, &format!("{url}?offset={offset}"));
         let after = now_ms();
         assert!(!list.ended, "{offset} s behind: {list:?}");
+        let place = |entry: &Entry| (entry.date_ms, entry.gap, entry.discontinuities);
+        let known: Vec<_> = whole.entries.iter().map(place).collect();
+        let found: Vec<_> = list.entries.iter().map(place).collect();
+        assert!(found.len() == 10 && known.windows(10).any(|some| some == found), "{found:?} {known:?}");
         let last = list.entries.last().and_then(|entry| entry.date_ms).expect("a date");
         let at = dates.iter().position(|date| *date == last).unwrap_or_else(|| panic!("no segment began at {last}"));
         assert!(last + 1000 <= after - offset * 1000, "{offset} s behind {after}: the last segment began at {last}");
@@ -219,7 +257,7 @@ fn refusals(archive: &Archive) {
 fn plays(archive: &Archive) {
     let Archive { control, urls, segments, .. } = archive;
     let [hls, cmaf, dash] = urls;
-    let window = format!("start={}&vodend={}", query(segments[10].1), query(segments[18].1));
+    let window = format!("start={}&vodend={}", query(segments[9].1), query(segments[17].1));
     let mpd = Mpd::fetch(&control.client, &format!("{dash}?{window}"));
     let duration = mpd.attributes.get("mediaPresentationDuration").expect("a duration");
     let duration: f64 = duration.trim_start_matches("PT").trim_end_matches('S').parse().expect("seconds");

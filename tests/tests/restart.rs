@@ -1,11 +1,10 @@
 //! Power cuts: the control plane is killed at any moment of an ingest, and edges are left without it.
 
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use e2e::http::Client;
 use e2e::playlist::{self, Multivariant};
-use e2e::{Control, Setup, control, media, source, tools};
+use e2e::{Edge, Setup, media, source};
 
 #[test]
 fn killed_at_any_moment_of_an_ingest() {
@@ -66,53 +65,6 @@ fn nothing_acknowledged_is_lost() {
     }
 }
 
-/// An edge in a process of its own, as it runs elsewhere.
-struct Edge {
-    url: String,
-    child: Child,
-}
-
-impl Edge {
-    fn start(control: &Control, name: &str) -> Self {
-        let mut variables = Command::new(tools::control_binary());
-        variables.args(["edge-variables", "--edge", name, "--control-url", &control.url, "--data"]).arg(&control.data);
-        let text = tools::succeed(&mut variables, Duration::from_secs(20));
-        let address = control::free_address();
-        let pairs = String::from_utf8_lossy(&text).into_owned();
-        let pairs = pairs.lines().filter_map(|line| {
-            let (name, value) = line.trim().trim_start_matches("export ").split_once('=')?;
-            let name = name.strip_prefix("SPIN_VARIABLE_")?.to_lowercase();
-            Some(format!("{name}={}", value.trim_matches(['"', '\''])))
-        });
-        let child = Command::new(tools::built("target/release/examples/serve"))
-            .arg(tools::component())
-            .arg(address.to_string())
-            .args(pairs)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("an edge");
-        let edge = Self { url: format!("http://{address}"), child };
-        let started = Instant::now();
-        let client = Client::default();
-        while client
-            .try_send("GET", &format!("{}/healthz", edge.url), &[], &[])
-            .is_none_or(|answer| answer.status != 200)
-        {
-            assert!(started.elapsed() < Duration::from_secs(60), "the edge does not answer");
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        edge
-    }
-}
-
-impl Drop for Edge {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 #[test]
 fn an_edge_without_control() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -124,7 +76,7 @@ fn an_edge_without_control() {
     let client = Client::default();
 
     // Pulled once, without any push.
-    let manifest = control.playback(&asset, "CMAF").replace(&control.edge, &edge.url);
+    let manifest = edge.here(&control, &control.playback(&asset, "CMAF"));
     let urls = playlist::every_url(&client, &manifest);
     let bodies: Vec<Vec<u8>> = urls.iter().map(|url| client.get(url).body).collect();
 

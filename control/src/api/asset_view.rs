@@ -6,9 +6,10 @@ use sqlx::SqliteConnection;
 use utoipa::ToSchema;
 
 use super::fields;
+use super::key_status::KeyStatus;
 use crate::clock;
 use crate::context::Context;
-use crate::db::asset_keys::{KeyState, Pair};
+use crate::db::asset_keys::Pair;
 use crate::db::assets::Status;
 use crate::db::{asset_keys, assets, configurations, edges, source_warnings, sources};
 use crate::error::{ApiError, ApiResult};
@@ -175,17 +176,6 @@ pub struct PlaybackUrl {
     protection: Option<KeyStatus>,
 }
 
-/// Whether an asset has the keys that a configuration wants. Without keys it is not played, and never in the clear.
-#[derive(Serialize, Deserialize, ToSchema)]
-pub struct KeyStatus {
-    /// FAILED ones are asked for again, and older keys are used until then if there are any.
-    state: KeyState,
-    /// Why they could not be had.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    reason: Option<String>,
-}
-
 /// An asset.
 #[derive(Serialize, Deserialize, ToSchema)]
 pub struct Asset {
@@ -283,9 +273,7 @@ async fn playback_urls(db: &mut SqliteConnection, row: &assets::Asset, base: &st
             None => None,
             Some(_) => {
                 let pair = Pair { asset_id: row.id, configuration_id: configuration.id };
-                let keys = asset_keys::find(db, pair).await?;
-                let (state, reason) = keys.map_or((KeyState::Pending, None), |keys| (keys.state, keys.reason));
-                Some(KeyStatus { state, reason })
+                Some(KeyStatus::from(asset_keys::find(db, pair).await?))
             }
         };
         let route = Route {

@@ -15,6 +15,7 @@ use crate::clock;
 use crate::context::Context;
 use crate::db::{channel_groups, channels, endpoints};
 use crate::error::{ApiError, ApiResult};
+use crate::protect;
 use crate::push::documents;
 
 /// A channel group: live channels with the same base URL.
@@ -120,6 +121,7 @@ pub async fn patch(
         check_free(&mut tx, new).await?;
         for channel in &channels {
             documents::retract_channel(&mut tx, channel.id).await?;
+            protect::documents::retract_channel(&mut tx, channel.id).await?;
         }
         row.name.clone_from(new);
     }
@@ -129,6 +131,8 @@ pub async fn patch(
             for endpoint in endpoints::of_channel(&mut tx, channel.id).await? {
                 documents::put_endpoint(&mut tx, &endpoint).await?;
             }
+            let put = protect::documents::put_channel(&context, &mut tx, channel.id).await;
+            put.map_err(|e| ApiError::internal(format!("{e:#}")))?;
         }
     }
     tx.commit().await?;

@@ -19,6 +19,7 @@ use crate::db::channels::{self, ChannelProtocol};
 use crate::db::{endpoints, harvests};
 use crate::error::{ApiError, ApiResult};
 use crate::live;
+use crate::protect;
 use crate::push::documents;
 
 /// Seconds of a segment of an encoder.
@@ -250,12 +251,15 @@ pub async fn patch(
     if renamed {
         check_free(&mut tx, &row).await?;
         documents::retract_channel(&mut tx, row.id).await?;
+        protect::documents::retract_channel(&mut tx, row.id).await?;
     }
     channels::update(&mut tx, &row).await?;
     if renamed {
         for endpoint in endpoints::of_channel(&mut tx, row.id).await? {
             documents::put_endpoint(&mut tx, &endpoint).await?;
         }
+        let put = protect::documents::put_channel(&context, &mut tx, row.id).await;
+        put.map_err(|e| ApiError::internal(format!("{e:#}")))?;
     }
     let id = row.id;
     let channel = Channel::load(&context, &mut tx, row, Passwords::Stored).await?;

@@ -429,7 +429,7 @@ pub async fn create(
     check(&row)?;
     check_free(&mut tx, &row.name).await?;
     if let Some(wanted) = &new.protection {
-        protection::check(&context, wanted, &row)?;
+        protection::check(&context, wanted, protection::Output::of(&row)?)?;
         protection::check_assets(&mut tx, &row).await?;
     }
     row.id = configurations::insert(&mut tx, &row).await?;
@@ -522,7 +522,7 @@ pub async fn patch(
     configurations::update(&mut tx, &row).await?;
     match &patch.protection {
         Some(Some(wanted)) => {
-            protection::check(&context, wanted, &row)?;
+            protection::check(&context, wanted, protection::Output::of(&row)?)?;
             protection::check_assets(&mut tx, &row).await?;
             protection::write(&context, &mut tx, &mut row, Some(wanted)).await?;
         }
@@ -530,9 +530,10 @@ pub async fn patch(
         Some(None) => {}
         // What holds for the package type may not hold for another.
         None => {
-            let kept = protect::settings_of(&context, &row).map_err(|e| ApiError::internal(format!("{e:#}")))?;
+            let kept = protect::Stored::from(&row).settings(&context);
+            let kept = kept.map_err(|e| ApiError::internal(format!("{e:#}")))?;
             if let Some(kept) = kept {
-                protection::check(&context, &kept, &row)?;
+                protection::check(&context, &kept, protection::Output::of(&row)?)?;
                 if row.package_type != before.package_type {
                     // Key servers are asked for what a kind of manifest needs.
                     asset_keys::expire_configuration(&mut tx, row.id).await?;

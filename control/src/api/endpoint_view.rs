@@ -7,10 +7,11 @@ use utoipa::ToSchema;
 
 use super::access;
 use super::configurations::StreamOrder;
+use super::key_status::KeyStatus;
 use crate::clock;
 use crate::context::Context;
 use crate::db::endpoints::{self, EndpointProtocol};
-use crate::db::{Page, edges};
+use crate::db::{Page, edges, endpoint_keys};
 use crate::error::ApiResult;
 use crate::protect::ProtectionView;
 use crate::push::documents;
@@ -95,8 +96,14 @@ pub struct Endpoint {
     segment: EndpointSegment,
     /// What manifests say.
     manifest: EndpointManifest,
+    /// What key servers call it; `null` until it protects or is given one.
+    content_id: Option<String>,
     /// How its output is protected, without anything secret; `null` when it is in the clear.
     protection: Option<ProtectionView>,
+    /// Of endpoints that protect: whether its keys are there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    protection_status: Option<KeyStatus>,
     /// Where it is played: on each edge, or at the one URL that viewers use.
     playback_urls: Vec<EndpointUrl>,
     /// When it was made (RFC 3339).
@@ -122,8 +129,13 @@ impl Endpoint {
     /// What is stored of an endpoint as it is shown.
     ///
     /// # Errors
-    /// When the database holds what cannot be.
-    pub fn new(row: &endpoints::Endpoint, edges: &Edges) -> ApiResult<Self> {
+    /// When the database fails or holds what cannot be.
+    pub async fn load(db: &mut SqliteConnection, row: &endpoints::Endpoint, edges: &Edges) -> ApiResult<Self> {
+        let protection = row.protection.as_deref().map(ProtectionView::from_json).transpose()?;
+        let protection_status = match &protection {
+            Some(_) => Some(KeyStatus::from(endpoint_keys::find(db, row.id).await?)),
+            None => None,
+        };
         let config = documents::endpoint(row)?;
         let order = match config.stream_selection.order {
             config::StreamOrder::Original => StreamOrder::Original,
@@ -173,7 +185,9 @@ impl Endpoint {
                 audio_separation: (row.protocol == EndpointProtocol::Hls).then_some(config.audio_separation),
             },
             manifest,
-            protection: None,
+            content_id: row.content_id.clone(),
+            protection,
+            protection_status,
             playback_urls: edges.0.iter().map(playback_url).collect(),
             created_at: clock::rfc3339(row.created_at),
         })

@@ -13,6 +13,7 @@ use super::access::AccessFields;
 use super::channels;
 use super::configurations::StreamOrder;
 use super::deleted::Deletion;
+use super::endpoint_protection;
 use super::endpoint_view::edges_of;
 use super::extract::{Body, Names, Query, present};
 use super::page::{Page, PageQuery};
@@ -21,7 +22,7 @@ use crate::clock;
 use crate::context::Context;
 use crate::db::endpoints::{self, EndpointProtocol};
 use crate::error::{ApiError, ApiResult};
-use crate::protect::Protection;
+use crate::protect::{self, Protection};
 use crate::push::documents;
 
 /// How far back viewers may go.
@@ -128,7 +129,12 @@ pub struct NewEndpoint {
     /// What manifests say.
     #[serde(default)]
     manifest: NewEndpointManifest,
-    /// Not available yet.
+    /// What key servers are to call it; by default the names of group, channel and endpoint with dots between them. Endpoints with
+    /// the same one may get the same keys.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(min_length = 1, max_length = 256, nullable = false)]
+    content_id: Option<String>,
+    /// How its output is protected; by default it is in the clear. Without `clear_lead_segments`.
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false)]
     protection: Option<Protection>,
@@ -174,7 +180,11 @@ pub struct EndpointPatch {
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false)]
     manifest: Option<NewEndpointManifest>,
-    /// Not available yet.
+    /// What key servers are to call it from now on. Keys are asked for anew.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(min_length = 1, max_length = 256, nullable = false)]
+    content_id: Option<String>,
+    /// How its output is protected, in place of all that was said before; `null` puts it in the clear. Keys are asked for anew.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<Protection>)]
     protection: Option<Option<Protection>>,
@@ -247,18 +257,13 @@ fn only(field: &str, protocol: EndpointProtocol, protocols: &[EndpointProtocol])
     Err(ApiError::invalid(field, format!("only endpoints of protocol {} have this field", names.join(" and "))))
 }
 
-/// Content protection of live endpoints is not there yet, and nothing that asks for it is offered in the clear.
-fn check_protection(wanted: bool) -> ApiResult<()> {
-    if wanted {
-        return Err(ApiError::invalid("/protection", "live endpoints cannot be protected yet; leave this out"));
-    }
-    Ok(())
-}
-
 fn check(row: &endpoints::Endpoint) -> ApiResult<()> {
     fields::name("/name", &row.name)?;
     fields::name("/manifest_name", &row.manifest_name)?;
     fields::within("/time_shift_days", row.time_shift_days, TIME_SHIFT_DAYS)?;
+    if let Some(content_id) = &row.content_id {
+        fields::content_id("/content_id", content_id)?;
+    }
     // What edges will check too.
     documents::endpoint(row)?.check().map_err(ApiError::internal)
 }
@@ -278,7 +283,6 @@ pub async fn create(
 ) -> ApiResult<(StatusCode, [(HeaderName, String); 1], Json<Endpoint>)> {
     let mut tx = context.db.write().await?;
     let channel = channels::find(&mut tx, &group, &channel).await?;
-    check_protection(new.protection.is_some())?;
     let mut row = endpoints::Endpoint {
         id: 0,
         channel_id: channel.id,
@@ -300,6 +304,10 @@ pub async fn create(
         min_update_seconds: None,
         presentation_delay_seconds: None,
         window_seconds: None,
+        content_id: new.content_id,
+        protection: None,
+        protection_sealed: None,
+        protection_revision: 0,
         created_at: clock::now_ms(),
     };
     let access = AccessFields {
@@ -312,13 +320,22 @@ pub async fn create(
     new.manifest.write(&mut row)?;
     check(&row)?;
     check_free(&mut tx, &row).await?;
+    if let Some(wanted) = &new.protection {
+        endpoint_protection::check(&context, wanted, &row)?;
+        endpoint_protection::name(&mut row)?;
+    }
     row.id = endpoints::insert(&mut tx, &row).await?;
+    if new.protection.is_some() {
+        endpoint_protection::write(&context, &mut tx, &mut row, new.protection.as_ref()).await?;
+    }
     documents::put_endpoint(&mut tx, &row).await?;
     let edges = edges_of(&context, &mut tx).await?;
+    let made = Endpoint::load(&mut tx, &row, &edges).await?;
     tx.commit().await?;
     context.push_wake.wake();
+    context.keys_wake.wake();
     let location = format!("{}/{}", path(&row), row.name);
-    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(Endpoint::new(&row, &edges)?)))
+    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(made)))
 }
 
 /// Path of the endpoints of the channel of one.
@@ -342,8 +359,11 @@ pub async fn list(
     let channel = channels::find(&mut db, &group, &channel).await?;
     let rows = endpoints::list(&mut db, channel.id, rows).await?;
     let edges = edges_of(&context, &mut db).await?;
-    let page = query.page(rows, |row| row.id, |row| Endpoint::new(&row, &edges))?;
-    let items = page.items.into_iter().collect::<ApiResult<Vec<_>>>()?;
+    let page = query.page(rows, |row| row.id, |row| row)?;
+    let mut items = Vec::with_capacity(page.items.len());
+    for row in &page.items {
+        items.push(Endpoint::load(&mut db, row, &edges).await?);
+    }
     Ok(Json(Page { items, next_cursor: page.next_cursor }))
 }
 
@@ -361,7 +381,7 @@ pub async fn get(
     let mut db = context.db.snapshot().await?;
     let row = find(&mut db, &group, &channel, &name).await?;
     let edges = edges_of(&context, &mut db).await?;
-    Ok(Json(Endpoint::new(&row, &edges)?))
+    Ok(Json(Endpoint::load(&mut db, &row, &edges).await?))
 }
 
 /// Changes an endpoint
@@ -380,11 +400,11 @@ pub async fn patch(
 ) -> ApiResult<Json<Endpoint>> {
     let mut tx = context.db.write().await?;
     let before = find(&mut tx, &group, &channel, &name).await?;
-    check_protection(matches!(patch.protection, Some(Some(_))))?;
     let mut row = before.clone();
     row.name = patch.name.unwrap_or(row.name);
     row.manifest_name = patch.manifest_name.unwrap_or(row.manifest_name);
     row.time_shift_days = patch.time_shift_days.unwrap_or(row.time_shift_days);
+    row.content_id = patch.content_id.or(row.content_id);
     let access = AccessFields {
         authorization_codes: patch.authorization_codes,
         ip_allow: patch.ip_allow,
@@ -397,14 +417,28 @@ pub async fn patch(
     if row.name != before.name {
         check_free(&mut tx, &row).await?;
         documents::retract_endpoint(&mut tx, &before).await?;
+        protect::documents::retract_endpoint(&mut tx, &before).await?;
+    }
+    if let Some(Some(wanted)) = &patch.protection {
+        endpoint_protection::check(&context, wanted, &row)?;
+        endpoint_protection::name(&mut row)?;
     }
     endpoints::update(&mut tx, &row).await?;
+    match &patch.protection {
+        None => endpoint_protection::keep(&context, &mut tx, &row, &before).await?,
+        Some(None) if before.protection.is_none() => {}
+        Some(wanted) => endpoint_protection::write(&context, &mut tx, &mut row, wanted.as_ref()).await?,
+    }
     documents::put_endpoint(&mut tx, &row).await?;
+    let put = protect::documents::put_endpoint(&context, &mut tx, &row).await;
+    put.map_err(|e| ApiError::internal(format!("{e:#}")))?;
     let edges = edges_of(&context, &mut tx).await?;
+    let changed = Endpoint::load(&mut tx, &row, &edges).await?;
     tx.commit().await?;
     context.push_wake.wake();
+    context.keys_wake.wake();
     context.live.wake(row.channel_id);
-    Ok(Json(Endpoint::new(&row, &edges)?))
+    Ok(Json(changed))
 }
 
 /// Removes an endpoint
@@ -421,6 +455,7 @@ pub async fn delete(
     let mut tx = context.db.write().await?;
     let row = find(&mut tx, &group, &channel, &name).await?;
     documents::retract_endpoint(&mut tx, &row).await?;
+    protect::documents::retract_endpoint(&mut tx, &row).await?;
     endpoints::delete(&mut tx, row.id).await?;
     tx.commit().await?;
     context.push_wake.wake();

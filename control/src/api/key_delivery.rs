@@ -1,5 +1,5 @@
 //! Clear keys for players: AES-128 keys as they are, and Clear Key licences. No administrator's token is needed here; the
-//! `key_delivery` of the configuration says who may have keys.
+//! `key_delivery` of the configuration, or of the live endpoint, says who may have keys.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -21,11 +21,12 @@ use super::extract::Names;
 use crate::clock;
 use crate::context::Context;
 use crate::db::asset_keys::{self, Pair};
-use crate::db::{assets, configurations};
-use crate::delivery::token::{self, Claims};
+use crate::db::{assets, channels, configurations, endpoint_keys, endpoints};
+use crate::delivery::token::{self, Claims, Content};
 use crate::error::{ApiError, ApiResult};
 use crate::protect::settings::{KeyDelivery, Policy, SecretText};
-use crate::protect::{self, KeySet};
+use crate::protect::{KeySet, Stored};
+use crate::vault::Purpose;
 
 /// The longest licence request: some hundred key ids.
 const MAX_REQUEST_BYTES: usize = 16 << 10;
@@ -41,6 +42,8 @@ pub fn router() -> Router<Context> {
     Router::new()
         .route("/keys/v1/aes-128/{group}/{asset}/{configuration}/{kid}", get(key).options(preflight))
         .route("/keys/v1/clearkey/{group}/{asset}/{configuration}", post(licence).options(preflight))
+        .route("/keys/v1/live/aes-128/{group}/{channel}/{endpoint}/{kid}", get(live_key).options(preflight))
+        .route("/keys/v1/live/clearkey/{group}/{channel}/{endpoint}", post(live_licence).options(preflight))
         .layer(middleware::from_fn(add_headers))
 }
 
@@ -63,14 +66,41 @@ async fn preflight() -> Response {
     response
 }
 
-/// The names in the path of a request for keys.
+/// The names in the path of a request for the keys of an asset.
 #[derive(Deserialize)]
-struct Place {
+struct AssetPath {
     group: String,
     asset: String,
     configuration: String,
     #[serde(default)]
     kid: Option<String>,
+}
+
+/// The names in the path of a request for the keys of a live endpoint.
+#[derive(Deserialize)]
+struct EndpointPath {
+    group: String,
+    channel: String,
+    endpoint: String,
+    #[serde(default)]
+    kid: Option<String>,
+}
+
+/// Where keys are asked for.
+enum Place {
+    Asset(AssetPath),
+    Endpoint(EndpointPath),
+}
+
+impl Place {
+    /// The key that is asked for.
+    fn kid(&self) -> Option<Kid> {
+        let kid = match self {
+            Self::Asset(path) => &path.kid,
+            Self::Endpoint(path) => &path.kid,
+        };
+        kid.as_deref()?.parse().ok()
+    }
 }
 
 /// Who asks.
@@ -95,10 +125,21 @@ struct Found {
     claims: Option<Claims>,
 }
 
-async fn key(State(context): State<Context>, Names(place): Names<Place>, request: Request) -> ApiResult<Response> {
-    let found = count("aes-128", find(&context, &place, &Asker::of(&request)).await)?;
-    let kid = place.kid.as_deref().and_then(|kid| kid.parse::<Kid>().ok());
-    let stored = kid.and_then(|kid| found.keys.keys.iter().find(|key| key.kid == kid));
+async fn key(State(context): State<Context>, Names(path): Names<AssetPath>, request: Request) -> ApiResult<Response> {
+    answer_key(&context, &Place::Asset(path), &Asker::of(&request)).await
+}
+
+async fn live_key(
+    State(context): State<Context>,
+    Names(path): Names<EndpointPath>,
+    request: Request,
+) -> ApiResult<Response> {
+    answer_key(&context, &Place::Endpoint(path), &Asker::of(&request)).await
+}
+
+async fn answer_key(context: &Context, place: &Place, asker: &Asker) -> ApiResult<Response> {
+    let found = count("aes-128", find(context, place, asker).await)?;
+    let stored = place.kid().and_then(|kid| found.keys.keys.iter().find(|key| key.kid == kid));
     let stored = stored.ok_or_else(|| ApiError::not_found("there is no such key"))?;
     if found.claims.is_some_and(|claims| !claims.allows(stored.kid)) {
         return Err(ApiError::forbidden("the token is for other keys"));
@@ -133,8 +174,24 @@ struct JsonWebKey {
     k: SecretText,
 }
 
-async fn licence(State(context): State<Context>, Names(place): Names<Place>, request: Request) -> ApiResult<Response> {
-    let found = count("clearkey", find(&context, &place, &Asker::of(&request)).await)?;
+async fn licence(
+    State(context): State<Context>,
+    Names(path): Names<AssetPath>,
+    request: Request,
+) -> ApiResult<Response> {
+    answer_licence(&context, &Place::Asset(path), request).await
+}
+
+async fn live_licence(
+    State(context): State<Context>,
+    Names(path): Names<EndpointPath>,
+    request: Request,
+) -> ApiResult<Response> {
+    answer_licence(&context, &Place::Endpoint(path), request).await
+}
+
+async fn answer_licence(context: &Context, place: &Place, request: Request) -> ApiResult<Response> {
+    let found = count("clearkey", find(context, place, &Asker::of(&request)).await)?;
     let body = tokio::time::timeout(BODY_TIMEOUT, Limited::new(request.into_body(), MAX_REQUEST_BYTES).collect());
     let body = body.await.map_err(|_| ApiError::timeout())?;
     let body = body.map_err(|_| ApiError::too_large(MAX_REQUEST_BYTES))?.to_bytes();
@@ -183,31 +240,78 @@ async fn find(context: &Context, place: &Place, asker: &Asker) -> ApiResult<Foun
     let now = Instant::now();
     context.key_limits.addresses.ask(asker.address, now).map_err(ApiError::too_many_requests)?;
     let nothing = || ApiError::not_found("no keys are delivered here");
+    let kept = match place {
+        Place::Asset(path) => of_asset(context, path).await?,
+        Place::Endpoint(path) => of_endpoint(context, path).await?,
+    };
+    let Kept { delivery, sealed, row, names } = kept.ok_or_else(nothing)?;
+    let content = match place {
+        Place::Asset(_) => Content::Asset(&names),
+        Place::Endpoint(_) => Content::Endpoint(&names),
+    };
+    let claims = check(context, &delivery, content, asker.token.as_deref(), now)?;
+    let (Some(vault), Some(sealed)) = (&context.vault, sealed) else {
+        return Err(ApiError::not_found("there are no keys yet"));
+    };
+    Ok(Found { keys: KeySet::open(vault, row, &sealed).map_err(internal)?, claims })
+}
+
+/// What is kept of the keys of a place.
+struct Kept {
+    /// Who may have them.
+    delivery: KeyDelivery,
+    /// The last keys that were had.
+    sealed: Option<Vec<u8>>,
+    /// What they were sealed for.
+    row: Purpose,
+    /// What tokens call the place.
+    names: String,
+}
+
+fn internal(error: anyhow::Error) -> ApiError {
+    ApiError::internal(format!("{error:#}"))
+}
+
+/// What is kept of the keys of an asset; `None` when there is nothing of these names, or no delivery.
+async fn of_asset(context: &Context, path: &AssetPath) -> ApiResult<Option<Kept>> {
     let mut db = context.db.read().await?;
-    let asset = assets::find(&mut db, &place.asset).await?.filter(|asset| asset.packaging_group == place.group);
-    let configuration = configurations::find(&mut db, &place.configuration).await?;
-    let (asset, configuration) = asset.zip(configuration).ok_or_else(nothing)?;
+    let asset = assets::find(&mut db, &path.asset).await?.filter(|asset| asset.packaging_group == path.group);
+    let configuration = configurations::find(&mut db, &path.configuration).await?;
+    let Some((asset, configuration)) = asset.zip(configuration) else { return Ok(None) };
     if configuration.group_id != asset.group_id {
-        return Err(nothing());
+        return Ok(None);
     }
     let pair = Pair { asset_id: asset.id, configuration_id: configuration.id };
     let sealed = asset_keys::find(&mut db, pair).await?.and_then(|keys| keys.sealed);
     drop(db);
-    let internal = |error: anyhow::Error| ApiError::internal(format!("{error:#}"));
-    let protection = protect::settings_of(context, &configuration).map_err(internal)?;
-    let delivery = protection.and_then(|protection| protection.key_delivery).ok_or_else(nothing)?;
-    let claims = check(context, &delivery, &asset.name, asker.token.as_deref(), now)?;
-    let (Some(vault), Some(sealed)) = (&context.vault, sealed) else {
-        return Err(ApiError::not_found("the asset has no keys yet"));
+    let protection = Stored::from(&configuration).settings(context).map_err(internal)?;
+    let kept = |delivery| Kept { delivery, sealed, row: pair.into(), names: asset.name };
+    Ok(protection.and_then(|protection| protection.key_delivery).map(kept))
+}
+
+/// What is kept of the keys of a live endpoint; `None` when there is nothing of these names, or no delivery.
+async fn of_endpoint(context: &Context, path: &EndpointPath) -> ApiResult<Option<Kept>> {
+    let EndpointPath { group, channel, endpoint, .. } = path;
+    let mut db = context.db.read().await?;
+    let Some(found) = channels::find(&mut db, group, channel).await? else { return Ok(None) };
+    let Some(row) = endpoints::find(&mut db, found.id, endpoint).await? else { return Ok(None) };
+    let sealed = endpoint_keys::find(&mut db, row.id).await?.and_then(|keys| keys.sealed);
+    drop(db);
+    let protection = Stored::from(&row).settings(context).map_err(internal)?;
+    let kept = |delivery| Kept {
+        delivery,
+        sealed,
+        row: Purpose::EndpointKeys(row.id),
+        names: format!("{group}/{channel}/{endpoint}"),
     };
-    Ok(Found { keys: KeySet::open(vault, pair, &sealed).map_err(internal)?, claims })
+    Ok(protection.and_then(|protection| protection.key_delivery).map(kept))
 }
 
 /// Checks the token of a request, where one is needed.
 fn check(
     context: &Context,
     delivery: &KeyDelivery,
-    asset: &str,
+    content: Content<'_>,
     token: Option<&str>,
     now: Instant,
 ) -> ApiResult<Option<Claims>> {
@@ -216,7 +320,7 @@ fn check(
     }
     let token = token.ok_or_else(ApiError::unauthorized)?;
     let seconds = clock::now_ms().unsigned_abs() / 1000;
-    let claims = token::check(delivery, token, asset, seconds).map_err(ApiError::forbidden)?;
+    let claims = token::check(delivery, token, content, seconds).map_err(ApiError::forbidden)?;
     if let Some(subject) = &claims.sub {
         context.key_limits.subjects.ask(subject, now).map_err(ApiError::too_many_requests)?;
     }

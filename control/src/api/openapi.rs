@@ -59,6 +59,7 @@ fn parts() -> (Router<Context>, OpenApi) {
         .routes(routes!(channel_inputs::rotate_one))
         .routes(routes!(endpoints::create, endpoints::list))
         .routes(routes!(endpoints::get, endpoints::patch, endpoints::delete))
+        .routes(routes!(key_tokens::create_for_endpoint))
         .routes(routes!(collection_tasks::create, collection_tasks::list))
         .routes(routes!(collection_tasks::get, collection_tasks::delete))
         .routes(routes!(collection_tasks::list_all))

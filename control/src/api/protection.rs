@@ -1,4 +1,4 @@
-//! The field `protection` of packaging configurations: its checks, and how it is stored.
+//! The field `protection` of what protects: its checks, and how it is stored.
 
 use keys::contract::Contract;
 use packager::config::{self, Iv};
@@ -14,7 +14,7 @@ use crate::protect::key_server::KeyServer;
 use crate::protect::settings::{
     KeyDelivery, LicenceUrls, Policy, Scheme, StaticKey, TokenAlgorithm, Usage, UsageMedia,
 };
-use crate::protect::{Protection, ProtectionView, documents, static_keys};
+use crate::protect::{Protection, ProtectionView, Stored, documents, static_keys};
 use crate::push::documents::package_type;
 use crate::vault::{HOW_TO_MAKE, Purpose};
 
@@ -29,22 +29,42 @@ const MAX_PUBLIC_KEY_BYTES: usize = 8192;
 /// The longest claim that tokens must have.
 const MAX_CLAIM_BYTES: usize = 256;
 
-fn invalid(field: &str, detail: impl Into<String>) -> ApiError {
+/// 422 for a field below `protection`.
+pub(super) fn invalid(field: &str, detail: impl Into<String>) -> ApiError {
     ApiError::invalid(format!("{FIELD}/{field}"), detail)
 }
 
-/// Checks everything about a protection for the configuration that it is for.
+/// The output that a protection is for.
+#[derive(Clone, Copy)]
+pub struct Output {
+    /// Which output.
+    pub package_type: config::PackageType,
+    /// Whether its audio is apart from video.
+    pub audio_separation: bool,
+}
+
+impl Output {
+    /// That of a configuration.
+    ///
+    /// # Errors
+    /// When the database holds what cannot be.
+    pub fn of(row: &Configuration) -> ApiResult<Self> {
+        Ok(Self { package_type: package_type(&row.package_type)?, audio_separation: row.audio_separation })
+    }
+}
+
+/// Checks everything about a protection for the output that it is for.
 ///
 /// # Errors
 /// 409 without a master key, 422 with the field.
-pub fn check(context: &Context, protection: &Protection, row: &Configuration) -> ApiResult<()> {
+pub fn check(context: &Context, protection: &Protection, output: Output) -> ApiResult<()> {
     if context.vault.is_none() {
         let detail = format!("content keys are stored under a master key, and there is none; {HOW_TO_MAKE}");
         return Err(ApiError::conflict(Some(FIELD), detail));
     }
-    let package_type = package_type(&row.package_type)?;
+    let Output { package_type, audio_separation } = output;
     protection.output().check(package_type).map_err(|(field, why)| invalid(field, why))?;
-    let muxed = package_type == config::PackageType::Hls && !row.audio_separation;
+    let muxed = package_type == config::PackageType::Hls && !audio_separation;
     check_source(protection, muxed)?;
     check_place_of_keys(protection)?;
     if let Some(iv) = &protection.constant_iv {
@@ -264,17 +284,8 @@ pub async fn write(
     row: &mut Configuration,
     protection: Option<&Protection>,
 ) -> ApiResult<()> {
-    let (view, sealed) = match (protection, &context.vault) {
-        (Some(protection), Some(vault)) => {
-            let json = zeroize::Zeroizing::new(serde_json::to_vec(protection).map_err(ApiError::internal)?);
-            let sealed = vault.seal(Purpose::Protection(row.id), &json).map_err(ApiError::internal)?;
-            (Some(serde_json::to_string(&ProtectionView::from(protection)).map_err(ApiError::internal)?), Some(sealed))
-        }
-        _ => (None, None),
-    };
-    let before = row.protection.as_deref().map(ProtectionView::from_json).transpose()?;
-    if before.is_some_and(|before| protection.is_none_or(|now| now.scheme != before.scheme)) {
-        // Keys are for one scheme.
+    let (view, sealed) = stored(context, Purpose::Protection(row.id), protection)?;
+    if outlives_keys(Stored::from(&*row), protection)? {
         documents::retract_configuration(db, row).await?;
     }
     row.protection_revision = configurations::set_protection(db, row.id, view.as_deref(), sealed.as_deref()).await?;
@@ -285,4 +296,23 @@ pub async fn write(
         asset_keys::clear_configuration(db, row.id).await?;
     }
     Ok(())
+}
+
+/// What is stored of a protection: JSON of what may be shown, and of all of it, sealed for this purpose.
+pub(super) fn stored(
+    context: &Context,
+    purpose: Purpose,
+    protection: Option<&Protection>,
+) -> ApiResult<(Option<String>, Option<Vec<u8>>)> {
+    let (Some(protection), Some(vault)) = (protection, &context.vault) else { return Ok((None, None)) };
+    let json = zeroize::Zeroizing::new(serde_json::to_vec(protection).map_err(ApiError::internal)?);
+    let sealed = vault.seal(purpose, &json).map_err(ApiError::internal)?;
+    let view = serde_json::to_string(&ProtectionView::from(protection)).map_err(ApiError::internal)?;
+    Ok((Some(view), Some(sealed)))
+}
+
+/// Whether edges must no longer use the keys of the protection before this one: keys are for one scheme.
+pub(super) fn outlives_keys(before: Stored<'_>, protection: Option<&Protection>) -> ApiResult<bool> {
+    let before = before.view()?;
+    Ok(before.is_some_and(|before| protection.is_none_or(|now| now.scheme != before.scheme)))
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::SqliteConnection;
 use utoipa::ToSchema;
 
-/// Whether an asset has the keys that a configuration wants now.
+/// Whether an output has the keys that its protection wants now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, sqlx::Type)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 #[sqlx(rename_all = "SCREAMING_SNAKE_CASE")]
@@ -26,9 +26,9 @@ pub struct Pair {
     pub configuration_id: i64,
 }
 
-/// What is known of the keys of an asset under a configuration.
+/// What is known of the keys of one output.
 #[derive(Clone, sqlx::FromRow)]
-pub struct AssetKeys {
+pub struct StoredKeys {
     /// Whether they are those that are wanted now.
     pub state: KeyState,
     /// Why they could not be had.
@@ -40,7 +40,7 @@ pub struct AssetKeys {
 }
 
 /// What is known of the keys of a pair.
-pub async fn find(db: &mut SqliteConnection, pair: Pair) -> sqlx::Result<Option<AssetKeys>> {
+pub async fn find(db: &mut SqliteConnection, pair: Pair) -> sqlx::Result<Option<StoredKeys>> {
     sqlx::query_as("SELECT state, reason, attempts, sealed FROM asset_keys WHERE asset_id = ? AND configuration_id = ?")
         .bind(pair.asset_id)
         .bind(pair.configuration_id)

@@ -73,17 +73,25 @@ pub struct Endpoint {
     pub presentation_delay_seconds: Option<i64>,
     /// Of DASH.
     pub window_seconds: Option<i64>,
+    /// What key servers call it.
+    pub content_id: Option<String>,
+    /// JSON of [`crate::protect::ProtectionView`], when it protects.
+    pub protection: Option<String>,
+    /// JSON of [`crate::protect::Protection`], sealed.
+    pub protection_sealed: Option<Vec<u8>>,
+    /// Grows whenever the protection changes.
+    pub protection_revision: i64,
     /// Milliseconds since 1970.
     pub created_at: i64,
 }
 
-/// Adds an endpoint (its `id` and the names of group and channel are not looked at) and answers its row.
+/// Adds an endpoint (its `id`, its protection, and the names of group and channel are not looked at) and answers its row.
 pub async fn insert(db: &mut SqliteConnection, new: &Endpoint) -> sqlx::Result<i64> {
     sqlx::query_scalar(
         "INSERT INTO endpoints (channel_id, name, protocol, manifest_name, time_shift_days, access,
          segment_duration_seconds, audio_separation, stream_order, min_video_bitrate, max_video_bitrate, segments,
          program_date_time_seconds, min_buffer_seconds, min_update_seconds, presentation_delay_seconds, window_seconds,
-         created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+         content_id, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
     )
     .bind(new.channel_id)
     .bind(&new.name)
@@ -102,6 +110,7 @@ pub async fn insert(db: &mut SqliteConnection, new: &Endpoint) -> sqlx::Result<i
     .bind(new.min_update_seconds)
     .bind(new.presentation_delay_seconds)
     .bind(new.window_seconds)
+    .bind(&new.content_id)
     .bind(new.created_at)
     .fetch_one(db)
     .await
@@ -117,6 +126,47 @@ pub async fn find(db: &mut SqliteConnection, channel_id: i64, name: &str) -> sql
     .bind(channel_id)
     .bind(name)
     .fetch_optional(db)
+    .await
+}
+
+/// The endpoint with a row.
+pub async fn get(db: &mut SqliteConnection, id: i64) -> sqlx::Result<Option<Endpoint>> {
+    sqlx::query_as(
+        "SELECT e.*, c.name AS channel, g.name AS channel_group FROM endpoints e
+         JOIN channels c ON c.id = e.channel_id JOIN channel_groups g ON g.id = c.group_id
+         WHERE e.id = ?",
+    )
+    .bind(id)
+    .fetch_optional(db)
+    .await
+}
+
+/// All endpoints that protect, of whichever channel.
+pub async fn protected(db: &mut SqliteConnection) -> sqlx::Result<Vec<Endpoint>> {
+    sqlx::query_as(
+        "SELECT e.*, c.name AS channel, g.name AS channel_group FROM endpoints e
+         JOIN channels c ON c.id = e.channel_id JOIN channel_groups g ON g.id = c.group_id
+         WHERE e.protection IS NOT NULL ORDER BY e.id",
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// Writes the protection of an endpoint, which gets a new revision.
+pub async fn set_protection(
+    db: &mut SqliteConnection,
+    id: i64,
+    view: Option<&str>,
+    sealed: Option<&[u8]>,
+) -> sqlx::Result<i64> {
+    sqlx::query_scalar(
+        "UPDATE endpoints SET protection = ?, protection_sealed = ?, protection_revision = protection_revision + 1
+         WHERE id = ? RETURNING protection_revision",
+    )
+    .bind(view)
+    .bind(sealed)
+    .bind(id)
+    .fetch_one(db)
     .await
 }
 
@@ -144,13 +194,14 @@ pub async fn count_of_channel(db: &mut SqliteConnection, channel_id: i64) -> sql
     sqlx::query_scalar("SELECT count(*) FROM endpoints WHERE channel_id = ?").bind(channel_id).fetch_one(db).await
 }
 
-/// Writes all changeable fields of the endpoint with `changed.id`.
+/// Writes all changeable fields but the protection of the endpoint with `changed.id`.
 pub async fn update(db: &mut SqliteConnection, changed: &Endpoint) -> sqlx::Result<()> {
     sqlx::query(
         "UPDATE endpoints SET name = ?, protocol = ?, manifest_name = ?, time_shift_days = ?, access = ?,
          segment_duration_seconds = ?, audio_separation = ?, stream_order = ?, min_video_bitrate = ?,
          max_video_bitrate = ?, segments = ?, program_date_time_seconds = ?, min_buffer_seconds = ?,
-         min_update_seconds = ?, presentation_delay_seconds = ?, window_seconds = ? WHERE id = ?",
+         min_update_seconds = ?, presentation_delay_seconds = ?, window_seconds = ?, content_id = ?
+         WHERE id = ?",
     )
     .bind(&changed.name)
     .bind(changed.protocol)
@@ -168,6 +219,7 @@ pub async fn update(db: &mut SqliteConnection, changed: &Endpoint) -> sqlx::Resu
     .bind(changed.min_update_seconds)
     .bind(changed.presentation_delay_seconds)
     .bind(changed.window_seconds)
+    .bind(&changed.content_id)
     .bind(changed.id)
     .execute(db)
     .await

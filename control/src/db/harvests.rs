@@ -236,6 +236,11 @@ pub async fn next_to_index(db: &mut SqliteConnection) -> sqlx::Result<Option<i64
         .await
 }
 
+/// When the next task whose media is to be copied may be tried.
+pub async fn next_to_copy(db: &mut SqliteConnection) -> sqlx::Result<Option<i64>> {
+    sqlx::query_scalar("SELECT min(attempt_at) FROM harvests WHERE status = 'COPYING'").fetch_one(db).await
+}
+
 /// The task whose media is to be copied next at `now`.
 pub async fn to_copy(db: &mut SqliteConnection, now: i64) -> sqlx::Result<Option<Harvest>> {
     sqlx::query_as(

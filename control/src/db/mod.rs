@@ -8,6 +8,7 @@ pub mod channels;
 pub mod configurations;
 pub mod documents;
 pub mod edges;
+pub mod endpoint_keys;
 pub mod endpoints;
 pub mod folders;
 pub mod groups;
@@ -18,6 +19,7 @@ pub mod sources;
 pub mod timelines;
 pub mod uploads;
 pub mod vault;
+mod wal;
 
 use std::ops::{Deref, DerefMut};
 use std::path::Path;
@@ -29,6 +31,8 @@ use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Sqlite, SqliteConnection, SqlitePool, Transaction};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use wal::Wal;
 
 /// Connections kept; SQLite has one writer and any number of readers.
 const CONNECTIONS: u32 = 8;
@@ -42,12 +46,17 @@ pub struct Db {
     /// Writers take turns here: SQLite itself lets them try again and again, each with a connection that readers lack, and
     /// whoever is lucky comes first.
     turns: Arc<Semaphore>,
+    /// A connection whose commits do not wait for the disk; see [`Db::write_together`].
+    together: SqlitePool,
+    wal: Arc<Wal>,
 }
 
 /// A transaction that may write. What is not committed when it is dropped did not happen.
 pub struct Write {
     tx: Transaction<'static, Sqlite>,
-    _turn: OwnedSemaphorePermit,
+    turn: OwnedSemaphorePermit,
+    /// What is still to be written to the disk after a commit.
+    wal: Option<Arc<Wal>>,
 }
 
 impl Write {
@@ -56,7 +65,13 @@ impl Write {
     /// # Errors
     /// As SQLite says.
     pub async fn commit(self) -> sqlx::Result<()> {
-        self.tx.commit().await
+        self.tx.commit().await?;
+        // The next one may begin while the disk is at work.
+        drop(self.turn);
+        match self.wal {
+            Some(wal) => wal.sync().await.map_err(sqlx::Error::Io),
+            None => Ok(()),
+        }
     }
 }
 
@@ -90,11 +105,14 @@ impl Db {
             .busy_timeout(BUSY_TIMEOUT);
         let pool = SqlitePoolOptions::new()
             .max_connections(CONNECTIONS)
-            .connect_with(options)
+            .connect_with(options.clone())
             .await
             .with_context(|| format!("opening the database {}", file.display()))?;
         sqlx::migrate!("./migrations").run(&pool).await.context("bringing the database up to date")?;
-        Ok(Self { pool, turns: Arc::new(Semaphore::new(1)) })
+        // Writers take turns, so there is never more than one of them.
+        let together = SqlitePoolOptions::new().max_connections(1);
+        let together = together.connect_lazy_with(options.synchronous(SqliteSynchronous::Normal));
+        Ok(Self { pool, turns: Arc::new(Semaphore::new(1)), together, wal: Arc::new(Wal::of(file)) })
     }
 
     /// A connection for reading.
@@ -119,7 +137,18 @@ impl Db {
     /// As SQLite says.
     pub async fn write(&self) -> sqlx::Result<Write> {
         let turn = self.turns.clone().acquire_owned().await.map_err(|_| sqlx::Error::PoolClosed)?;
-        Ok(Write { tx: self.pool.begin_with("BEGIN IMMEDIATE").await?, _turn: turn })
+        Ok(Write { tx: self.pool.begin_with("BEGIN IMMEDIATE").await?, turn, wal: None })
+    }
+
+    /// The same for what is written many times a second: those that commit while the disk is at work wait for it together.
+    /// Others may see what is committed a moment before it is durable, so nothing that edges are told may be written so
+    /// unless whoever tells them waits for the commit.
+    ///
+    /// # Errors
+    /// As SQLite says.
+    pub async fn write_together(&self) -> sqlx::Result<Write> {
+        let turn = self.turns.clone().acquire_owned().await.map_err(|_| sqlx::Error::PoolClosed)?;
+        Ok(Write { tx: self.together.begin_with("BEGIN IMMEDIATE").await?, turn, wal: Some(self.wal.clone()) })
     }
 
     /// Whether the database answers.
@@ -132,6 +161,7 @@ impl Db {
 
     /// Closes all connections.
     pub async fn close(&self) {
+        self.together.close().await;
         self.pool.close().await;
     }
 }

@@ -16,7 +16,9 @@ pub async fn insert_check_value(db: &mut SqliteConnection, sealed: &[u8]) -> sql
 pub async fn is_in_use(db: &mut SqliteConnection) -> sqlx::Result<bool> {
     sqlx::query_scalar(
         "SELECT EXISTS (SELECT 1 FROM configurations WHERE protection_sealed IS NOT NULL)
-         OR EXISTS (SELECT 1 FROM asset_keys WHERE sealed IS NOT NULL)",
+         OR EXISTS (SELECT 1 FROM asset_keys WHERE sealed IS NOT NULL)
+         OR EXISTS (SELECT 1 FROM endpoints WHERE protection_sealed IS NOT NULL)
+         OR EXISTS (SELECT 1 FROM endpoint_keys WHERE sealed IS NOT NULL)",
     )
     .fetch_one(db)
     .await

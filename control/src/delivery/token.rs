@@ -65,9 +65,12 @@ pub struct Claims {
     iss: Option<String>,
     #[serde(default)]
     aud: Option<OneOrMany>,
-    /// The asset that it is for; without it, all assets of the configuration.
+    /// The asset that it is for; without it and `endpoint`, all assets of the configuration.
     #[serde(default)]
     pub asset: Option<String>,
+    /// The live endpoint that it is for, `group/channel/endpoint`; without it and `asset`, the one whose key it is signed with.
+    #[serde(default)]
+    pub endpoint: Option<String>,
     /// The keys that it is for; without it, all keys.
     #[serde(default)]
     kid: Option<OneOrMany>,
@@ -85,11 +88,20 @@ impl Claims {
     }
 }
 
-/// Checks a token for an asset at `now`, seconds since 1970.
+/// What a token may be bound to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content<'a> {
+    /// An asset, by name.
+    Asset(&'a str),
+    /// A live endpoint, by the names `group/channel/endpoint`.
+    Endpoint(&'a str),
+}
+
+/// Checks a token for some content at `now`, seconds since 1970.
 ///
 /// # Errors
 /// Why it is refused.
-pub fn check(delivery: &KeyDelivery, token: &str, asset: &str, now: u64) -> Result<Claims, Refused> {
+pub fn check(delivery: &KeyDelivery, token: &str, content: Content<'_>, now: u64) -> Result<Claims, Refused> {
     if token.len() > MAX_TOKEN_BYTES {
         return Err("the token is too long");
     }
@@ -107,7 +119,7 @@ pub fn check(delivery: &KeyDelivery, token: &str, asset: &str, now: u64) -> Resu
         return Err("the signature of the token is not one of a key that is trusted here");
     }
     let claims: Claims = serde_json::from_slice(&payload).map_err(|_| "the claims of the token cannot be read")?;
-    check_claims(delivery, &claims, asset, now)?;
+    check_claims(delivery, &claims, content, now)?;
     Ok(claims)
 }
 
@@ -152,7 +164,7 @@ pub fn check_public_key(pem: &str) -> Result<(), Refused> {
     parsed.map(drop).map_err(|_| "use an RSA public key of 2048 to 8192 bits in PEM (BEGIN PUBLIC KEY)")
 }
 
-fn check_claims(delivery: &KeyDelivery, claims: &Claims, asset: &str, now: u64) -> Result<(), Refused> {
+fn check_claims(delivery: &KeyDelivery, claims: &Claims, content: Content<'_>, now: u64) -> Result<(), Refused> {
     let (now, leeway) = (now as f64, LEEWAY_SECONDS as f64);
     let exp = claims.exp.ok_or("the token has no exp")?;
     if exp + leeway <= now {
@@ -172,20 +184,27 @@ fn check_claims(delivery: &KeyDelivery, claims: &Claims, asset: &str, now: u64) 
     {
         return Err("the token is for another audience");
     }
-    match &claims.asset {
-        Some(own) if own != asset => Err("the token is for another asset"),
-        _ => Ok(()),
+    // One that is bound to an asset is for no endpoint, whatever the names are, and the other way round.
+    match (content, claims.asset.as_deref(), claims.endpoint.as_deref()) {
+        (_, None, None) => Ok(()),
+        (Content::Asset(asset), Some(own), None) if own == asset => Ok(()),
+        (Content::Endpoint(endpoint), None, Some(own)) if own == endpoint => Ok(()),
+        (Content::Asset(_), ..) => Err("the token is for another asset"),
+        (Content::Endpoint(_), ..) => Err("the token is for another endpoint"),
     }
 }
 
-/// Makes a token for an asset that ends at `exp`, signed with the first HS256 key; `None` when there is none.
-pub fn mint(delivery: &KeyDelivery, asset: &str, subject: Option<&str>, exp: u64) -> Option<String> {
+/// Makes a token for some content that ends at `exp`, signed with the first HS256 key; `None` when there is none.
+pub fn mint(delivery: &KeyDelivery, content: Content<'_>, subject: Option<&str>, exp: u64) -> Option<String> {
     let secret = delivery.tokens.iter().find_map(|key| match key.algorithm {
         TokenAlgorithm::Hs256 => key.secret.as_ref(),
         TokenAlgorithm::Rs256 => None,
     })?;
     let header = Header { alg: "HS256".to_owned(), typ: Some("JWT".to_owned()), crit: None };
-    let mut claims = serde_json::json!({"exp": exp, "asset": asset});
+    let mut claims = match content {
+        Content::Asset(asset) => serde_json::json!({"exp": exp, "asset": asset}),
+        Content::Endpoint(endpoint) => serde_json::json!({"exp": exp, "endpoint": endpoint}),
+    };
     for (name, value) in [("sub", subject), ("iss", delivery.issuer.as_deref()), ("aud", delivery.audience.as_deref())]
     {
         if let Some(value) = value {
@@ -205,6 +224,7 @@ mod tests {
 
     const SECRET: &str = "0123456789abcdef0123456789abcdef";
     const NOW: u64 = 1_800_000_000;
+    const FILM: Content<'_> = Content::Asset("film");
 
     fn delivery() -> KeyDelivery {
         let key =
@@ -232,22 +252,40 @@ mod tests {
 
     #[test]
     fn what_is_minted_is_good_for_its_asset_and_time() {
-        let token = mint(&delivery(), "film", Some("viewer"), NOW + 60).unwrap();
-        assert_eq!(check(&delivery(), &token, "film", NOW).ok().and_then(|c| c.sub).as_deref(), Some("viewer"));
-        assert_eq!(check(&delivery(), &token, "other", NOW).err(), Some("the token is for another asset"));
-        assert_eq!(check(&delivery(), &token, "film", NOW + 91).err(), Some("the token has expired"));
+        let token = mint(&delivery(), FILM, Some("viewer"), NOW + 60).unwrap();
+        assert_eq!(check(&delivery(), &token, FILM, NOW).ok().and_then(|c| c.sub).as_deref(), Some("viewer"));
+        assert_eq!(
+            check(&delivery(), &token, Content::Asset("other"), NOW).err(),
+            Some("the token is for another asset")
+        );
+        assert_eq!(check(&delivery(), &token, FILM, NOW + 91).err(), Some("the token has expired"));
         for at in 0..token.len() {
             let mut changed = token.clone().into_bytes();
             changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
             // The last character holds two bits that mean nothing; the decoder refuses them.
             let changed = String::from_utf8(changed).unwrap();
-            assert!(check(&delivery(), &changed, "film", NOW).is_err(), "byte {at}");
+            assert!(check(&delivery(), &changed, FILM, NOW).is_err(), "byte {at}");
         }
     }
 
     #[test]
+    fn a_token_of_an_endpoint_is_for_no_asset() {
+        let endpoint = Content::Endpoint("news/one/hls");
+        let refused = |token: &str, content| check(&delivery(), token, content, NOW).err();
+        let token = mint(&delivery(), endpoint, None, NOW + 60).unwrap();
+        assert_eq!(refused(&token, endpoint), None);
+        assert_eq!(refused(&token, Content::Endpoint("news/one/dash")), Some("the token is for another endpoint"));
+        assert_eq!(refused(&token, Content::Asset("news/one/hls")), Some("the token is for another asset"));
+        let token = mint(&delivery(), FILM, None, NOW + 60).unwrap();
+        assert_eq!(refused(&token, Content::Endpoint("film")), Some("the token is for another endpoint"));
+        let both = format!(r#"{{"exp":{},"asset":"film","endpoint":"news/one/hls"}}"#, NOW + 60);
+        let both = sign(HS256, &both, SECRET);
+        assert!(refused(&both, endpoint).is_some() && refused(&both, FILM).is_some());
+    }
+
+    #[test]
     fn claims_are_checked() {
-        let check_one = |claims: String| check(&delivery(), &sign(HS256, &claims, SECRET), "film", NOW).err();
+        let check_one = |claims: String| check(&delivery(), &sign(HS256, &claims, SECRET), FILM, NOW).err();
         let soon = NOW + 60;
         assert_eq!(check_one(format!(r#"{{"exp":{soon}}}"#)), None);
         assert_eq!(check_one(format!(r#"{{"exp":{soon}.5,"nbf":{NOW}}}"#)), None);
@@ -265,7 +303,7 @@ mod tests {
         let delivery = KeyDelivery { issuer: Some("us".into()), audience: Some("keys".into()), ..delivery() };
         let check_one = |claims: &str| {
             let claims = format!(r#"{{"exp":{},{claims}}}"#, NOW + 60);
-            check(&delivery, &sign(HS256, &claims, SECRET), "film", NOW).is_ok()
+            check(&delivery, &sign(HS256, &claims, SECRET), FILM, NOW).is_ok()
         };
         assert!(check_one(r#""iss":"us","aud":"keys""#));
         assert!(check_one(r#""iss":"us","aud":["other","keys"]"#));
@@ -279,20 +317,20 @@ mod tests {
     fn the_algorithm_is_that_of_the_key() {
         let claims = format!(r#"{{"exp":{}}}"#, NOW + 60);
         for header in [r#"{"alg":"none"}"#, r#"{"alg":"HS512"}"#, r#"{"alg":"RS256"}"#, r#"{"alg":"hs256"}"#, "{}"] {
-            assert!(check(&delivery(), &sign(header, &claims, SECRET), "film", NOW).is_err(), "{header}");
+            assert!(check(&delivery(), &sign(header, &claims, SECRET), FILM, NOW).is_err(), "{header}");
         }
         let unsigned = format!("{}.{}.", URL_SAFE_NO_PAD.encode(r#"{"alg":"none"}"#), URL_SAFE_NO_PAD.encode(&claims));
-        assert!(check(&delivery(), &unsigned, "film", NOW).is_err());
-        assert!(check(&delivery(), &sign(HS256, &claims, "another secret of 32 characters!"), "film", NOW).is_err());
+        assert!(check(&delivery(), &unsigned, FILM, NOW).is_err());
+        assert!(check(&delivery(), &sign(HS256, &claims, "another secret of 32 characters!"), FILM, NOW).is_err());
         let critical = r#"{"alg":"HS256","crit":["x"],"x":1}"#;
-        assert!(check(&delivery(), &sign(critical, &claims, SECRET), "film", NOW).is_err());
+        assert!(check(&delivery(), &sign(critical, &claims, SECRET), FILM, NOW).is_err());
         // A public key is no secret of HMAC, whatever a token says.
         let pem = "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----";
         let rsa = TokenKey { algorithm: TokenAlgorithm::Rs256, secret: None, public_key: Some(pem.into()) };
         let confused = KeyDelivery { tokens: vec![rsa], ..delivery() };
-        assert!(check(&confused, &sign(HS256, &claims, pem), "film", NOW).is_err());
+        assert!(check(&confused, &sign(HS256, &claims, pem), FILM, NOW).is_err());
         for junk in ["", ".", "..", "a.b.c", "e30.e30.", &"a".repeat(MAX_TOKEN_BYTES + 1)] {
-            assert!(check(&delivery(), junk, "film", NOW).is_err(), "{junk:.20}");
+            assert!(check(&delivery(), junk, FILM, NOW).is_err(), "{junk:.20}");
         }
     }
 

@@ -59,9 +59,7 @@ pub async fn run_indexing(context: Context, mut stop: watch::Receiver<bool>) {
 async fn index_all(context: &Context) -> Result<Duration> {
     while index(context).await? {}
     let next = harvests::next_to_index(&mut *context.db.read().await?).await?;
-    let wait =
-        next.map_or(IDLE, |next| Duration::from_millis(next.saturating_sub(clock::now_ms()).max(0).unsigned_abs()));
-    Ok(wait.clamp(POLL, IDLE))
+    Ok(until(next, IDLE))
 }
 
 /// Copies the media of tasks and removes copies that nobody needs, until `stop` becomes true.
@@ -72,18 +70,28 @@ pub async fn run_copying(context: Context, mut stop: watch::Receiver<bool>) {
             _ = stop.wait_for(|stop| *stop) => return,
             worked = copy_all(&context) => worked,
         };
-        if let Err(error) = worked {
+        let pause = worked.unwrap_or_else(|error| {
             tracing::error!(error = format!("{error:#}"), "the media of collection tasks could not be copied");
-        }
+            PAUSE
+        });
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => return,
             _ = wake.changed() => {}
-            () = tokio::time::sleep(PAUSE) => {}
+            () = tokio::time::sleep(pause) => {}
         }
     }
 }
 
-async fn copy_all(context: &Context) -> Result<()> {
+/// Answers how long there is nothing to do.
+async fn copy_all(context: &Context) -> Result<Duration> {
     while copy(context).await? {}
-    Ok(())
+    let next = harvests::next_to_copy(&mut *context.db.read().await?).await?;
+    Ok(until(next, PAUSE))
+}
+
+/// How long it is until `next`, milliseconds since 1970, but not longer than `most`.
+fn until(next: Option<i64>, most: Duration) -> Duration {
+    let wait =
+        next.map_or(most, |next| Duration::from_millis(next.saturating_sub(clock::now_ms()).max(0).unsigned_abs()));
+    wait.clamp(POLL, most)
 }

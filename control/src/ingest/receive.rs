@@ -161,7 +161,7 @@ where
 /// A name that cannot be one, a failure of the database.
 pub async fn delete(context: &Context, target: &Target, name: &str) -> Result<bool, Refused> {
     check_name(name)?;
-    let mut tx = context.db.write().await?;
+    let mut tx = context.db.write_together().await?;
     let count = uploads::supersede(&mut tx, target, name, UploadStatus::Gone).await?;
     tx.commit().await?;
     Ok(count > 0)
@@ -177,7 +177,7 @@ pub async fn recover(context: &Context) -> Result<usize> {
         if let Some(path) = &upload.path {
             context.media.remove_unfinished(path).await?;
         }
-        let mut tx = context.db.write().await?;
+        let mut tx = context.db.write_together().await?;
         uploads::delete(&mut tx, upload.id).await?;
         tx.commit().await?;
     }
@@ -198,7 +198,7 @@ async fn refuse(context: &Context, target: &Target, name: Option<&str>, refused:
 /// Writes refusals to the status of an input. That this fails is logged only: the answer is what matters.
 pub async fn count_refused(context: &Context, target: &Target, count: i64, detail: &str) {
     let write = async {
-        let mut tx = context.db.write().await?;
+        let mut tx = context.db.write_together().await?;
         channel_inputs::count_refused(&mut tx, target, count, detail, clock::now_ms()).await?;
         tx.commit().await
     };
@@ -311,7 +311,7 @@ where
 
     let new = NewPlaylist { kind: pushed.kind, name: &name, body: &text, now: clock::now_ms() };
     let bytes = i64::try_from(text.len()).unwrap_or(i64::MAX);
-    let mut tx = context.db.write().await?;
+    let mut tx = context.db.write_together().await?;
     if !channel_inputs::exists(&mut tx, target).await? {
         return Err(gone());
     }
@@ -347,7 +347,7 @@ where
         return Err(Refused::new(Reason::TooMany, detail));
     }
 
-    let mut tx = context.db.write().await?;
+    let mut tx = context.db.write_together().await?;
     if !channel_inputs::exists(&mut tx, target).await? {
         return Err(gone());
     }
@@ -361,7 +361,7 @@ where
         // What cannot be removed now is removed at the next start, because its row stays.
         let remove = async {
             context.media.remove(&path).await?;
-            let mut tx = context.db.write().await?;
+            let mut tx = context.db.write_together().await?;
             uploads::delete(&mut tx, id).await?;
             tx.commit().await?;
             anyhow::Ok(())
@@ -401,7 +401,7 @@ where
 
     let bytes = i64::try_from(info.bytes).unwrap_or(i64::MAX);
     let received = Received { kind, bytes, etag: info.etag.as_deref(), now: clock::now_ms() };
-    let mut tx = context.db.write().await?;
+    let mut tx = context.db.write_together().await?;
     let replaced = uploads::supersede(&mut tx, target, upload.name, UploadStatus::Replaced).await?;
     if !uploads::set_stored(&mut tx, upload.id, &received).await? {
         return Err(gone());

@@ -374,7 +374,7 @@ impl Channel {
         state.timeline.published_ms = now.unsigned_abs();
         state.timeline.ended = false;
         state.push(NewPosition { position: made, start_us, end_us, begin, is_gap })?;
-        let mut tx = self.context.db.write().await?;
+        let mut tx = self.context.db.write_together().await?;
         timelines::insert(&mut tx, self.row.id, &row).await?;
         timelines::place(&mut tx, uploads.unwrap_or_default(), row.number).await?;
         timelines::put_state(&mut tx, self.row.id, &state.to_json()).await?;
@@ -395,7 +395,7 @@ impl Channel {
             state.list(entry);
         }
         let end = i64::try_from(state.open_first)?;
-        let mut tx = self.context.db.write().await?;
+        let mut tx = self.context.db.write_together().await?;
         // The head of the last one is what the next one is held against.
         timelines::clear_heads(&mut tx, self.row.id, end - 1).await?;
         timelines::put_state(&mut tx, self.row.id, &state.to_json()).await?;
@@ -420,7 +420,7 @@ impl Channel {
         if uploads.is_empty() {
             return Ok(());
         }
-        let mut tx = self.context.db.write().await?;
+        let mut tx = self.context.db.write_together().await?;
         timelines::place(&mut tx, uploads, position).await?;
         tx.commit().await?;
         Ok(())
@@ -441,7 +441,7 @@ impl Channel {
         state.timeline.ended = true;
         state.timeline.revision += 1;
         state.timeline.published_ms = clock::now_ms().unsigned_abs();
-        let mut tx = self.context.db.write().await?;
+        let mut tx = self.context.db.write_together().await?;
         timelines::put_state(&mut tx, self.row.id, &state.to_json()).await?;
         tx.commit().await?;
         self.publish();
@@ -468,7 +468,7 @@ impl Channel {
         let first = i64::try_from(state.timeline.first)?;
         if state.timeline.revision != revision {
             state.timeline.published_ms = now.unsigned_abs();
-            let mut tx = self.context.db.write().await?;
+            let mut tx = self.context.db.write_together().await?;
             timelines::put_state(&mut tx, self.row.id, &state.to_json()).await?;
             timelines::forget(&mut tx, self.row.id, first).await?;
             tx.commit().await?;
@@ -489,7 +489,7 @@ impl Channel {
             self.context.media.remove(path).await?;
         }
         let rows: Vec<i64> = media.into_iter().map(|(id, _)| id).collect();
-        let mut tx = self.context.db.write().await?;
+        let mut tx = self.context.db.write_together().await?;
         timelines::forget_blocks(&mut tx, self.row.id, &spare).await?;
         timelines::forget_uploads(&mut tx, &rows).await?;
         tx.commit().await?;

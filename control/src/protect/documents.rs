@@ -1,19 +1,21 @@
 //! Keys as documents. They wait for edges sealed under a key of the vault, and are sealed anew for each edge that gets them.
 
 use anyhow::{Context as _, Result};
-use packager::config::{AssetKeys, Body, Document, SealedKey, keys_key};
+use packager::config::{Body, ContentKeys, Document, SealedKey, endpoint_keys_key, keys_key};
 use packager::sealing::{NONCE_BYTES, SealingKey};
 use sqlx::SqliteConnection;
 
-use super::key_set::{KeySet, Names};
+use super::key_set::KeySet;
 use super::signalling::Maker;
+use super::target::{Stored, Target};
 use super::view::ProtectionView;
 use crate::context::Context;
 use crate::db::asset_keys::Pair;
 use crate::db::assets::{Asset, Status};
 use crate::db::configurations::Configuration;
-use crate::db::{asset_keys, assets, configurations, documents};
-use crate::push::documents::package_type;
+use crate::db::endpoints::Endpoint;
+use crate::db::{asset_keys, assets, configurations, documents, endpoint_keys, endpoints};
+use crate::vault::Purpose;
 
 /// Writes the document with the keys of an asset under a configuration, if the asset is playable, the configuration protects
 /// and there are keys. A document that says the same already is left as it is.
@@ -26,38 +28,86 @@ pub async fn put(
     asset: &Asset,
     configuration: &Configuration,
 ) -> Result<()> {
-    let (Some(vault), Some(view)) = (&context.vault, &configuration.protection) else { return Ok(()) };
+    let (Some(vault), Some(view)) = (&context.vault, Stored::from(configuration).view()?) else { return Ok(()) };
     if asset.status != Status::Playable {
         return Ok(());
     }
     let pair = Pair { asset_id: asset.id, configuration_id: configuration.id };
     let Some(sealed) = asset_keys::find(db, pair).await?.and_then(|keys| keys.sealed) else { return Ok(()) };
-    let keys = KeySet::open(vault, pair, &sealed)?;
-    let view = ProtectionView::from_json(view)?;
+    write(context, db, &Target::asset(asset, configuration)?, &view, &KeySet::open(vault, pair, &sealed)?).await
+}
+
+/// Writes the document with the keys of an endpoint, if it protects and there are keys. A document that says the same already
+/// is left as it is.
+///
+/// # Errors
+/// When the database fails, or what is stored does not open.
+pub async fn put_endpoint(context: &Context, db: &mut SqliteConnection, row: &Endpoint) -> Result<()> {
+    let (Some(vault), Some(view)) = (&context.vault, Stored::from(row).view()?) else { return Ok(()) };
+    let Some(sealed) = endpoint_keys::find(db, row.id).await?.and_then(|keys| keys.sealed) else { return Ok(()) };
+    let keys = KeySet::open(vault, Purpose::EndpointKeys(row.id), &sealed)?;
+    write(context, db, &Target::from(row), &view, &keys).await
+}
+
+/// Writes the documents with the keys of all endpoints of a channel.
+///
+/// # Errors
+/// See [`put_endpoint`].
+pub async fn put_channel(context: &Context, db: &mut SqliteConnection, channel_id: i64) -> Result<()> {
+    for endpoint in endpoints::of_channel(db, channel_id).await? {
+        put_endpoint(context, db, &endpoint).await?;
+    }
+    Ok(())
+}
+
+/// Writes that the keys of an endpoint are gone, under the names that it has now.
+///
+/// # Errors
+/// When the database fails.
+pub async fn retract_endpoint(db: &mut SqliteConnection, row: &Endpoint) -> sqlx::Result<()> {
+    let place = endpoint_keys_key(&row.channel_group, &row.channel, &row.name);
+    // Edges hear only of what they may have.
+    if documents::find(db, &place).await?.is_some() {
+        documents::put(db, place, Body::Deleted).await?;
+    }
+    Ok(())
+}
+
+/// Writes that the keys of all endpoints of a channel are gone, under the names that channel and group have now.
+///
+/// # Errors
+/// When the database fails.
+pub async fn retract_channel(db: &mut SqliteConnection, channel_id: i64) -> sqlx::Result<()> {
+    for endpoint in endpoints::of_channel(db, channel_id).await? {
+        retract_endpoint(db, &endpoint).await?;
+    }
+    Ok(())
+}
+
+/// Writes the document with the keys of an output, if they are for the scheme that it has now. A document that says the same
+/// already is left as it is.
+async fn write(
+    context: &Context,
+    db: &mut SqliteConnection,
+    target: &Target,
+    view: &ProtectionView,
+    keys: &KeySet,
+) -> Result<()> {
+    let Some(vault) = &context.vault else { return Ok(()) };
     if keys.scheme != view.scheme.into() {
-        // They are of a time when the configuration had another scheme; others are being asked for.
+        // They are of a time when the output had another scheme; others are being asked for.
         return Ok(());
     }
-    let names =
-        Names { packaging_group: &asset.packaging_group, asset: &asset.name, configuration: &configuration.name };
-    let maker = Maker {
-        keys_url: &context.keys_url,
-        names,
-        content_id: asset.content_id.as_deref().unwrap_or(""),
-        package_type: package_type(&configuration.package_type)?,
-        view: &view,
-        scheme: keys.scheme,
-    };
-    let sealing = vault.documents();
-    let document = match keys.document(names, &sealing, |key| maker.signalling(key)) {
+    let maker = Maker { keys_url: &context.keys_url, target, view, scheme: keys.scheme };
+    let (sealing, place) = (vault.documents(), target.of.key());
+    let document = match keys.document(target.of.clone(), &sealing, |key| maker.signalling(key)) {
         Ok(document) => document,
         Err(error) => {
-            // So it is only between a change of the configuration and the keys that are asked for because of it.
-            tracing::warn!(asset = asset.name, configuration = configuration.name, %error, "keys wait for new ones");
+            // So it is only between a change of the protection and the keys that are asked for because of it.
+            tracing::warn!(place, %error, "keys wait for new ones");
             return Ok(());
         }
     };
-    let place = keys_key(&asset.packaging_group, &asset.name, &configuration.name);
     if let Some(json) = documents::find(db, &place).await? {
         let stored = Document::from_json(json.as_bytes()).map_err(|e| anyhow::anyhow!("{}", e.message()))?;
         if let Body::Keys(stored) = stored.body
@@ -71,8 +121,8 @@ pub async fn put(
 }
 
 /// Whether two documents for one place say the same: seals differ each time they are made.
-fn is_same(a: &AssetKeys, b: &AssetKeys, place: &str, sealing: &SealingKey) -> bool {
-    let bare = |keys: &AssetKeys| {
+fn is_same(a: &ContentKeys, b: &ContentKeys, place: &str, sealing: &SealingKey) -> bool {
+    let bare = |keys: &ContentKeys| {
         let mut keys = keys.clone();
         keys.keys.iter_mut().for_each(|key| key.sealed.clear());
         keys
@@ -146,6 +196,11 @@ pub async fn refresh(context: &Context) -> Result<()> {
     for configuration in configurations::protected(&mut *context.db.read().await?).await? {
         let mut tx = context.db.write().await?;
         put_configuration(context, &mut tx, &configuration).await?;
+        tx.commit().await?;
+    }
+    for endpoint in endpoints::protected(&mut *context.db.read().await?).await? {
+        let mut tx = context.db.write().await?;
+        put_endpoint(context, &mut tx, &endpoint).await?;
         tx.commit().await?;
     }
     Ok(())

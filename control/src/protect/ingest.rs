@@ -5,6 +5,7 @@ use sqlx::SqliteConnection;
 
 use super::key_set::KeySet;
 use super::source::Source;
+use super::target::{Stored, Target};
 use crate::context::Context;
 use crate::db::asset_keys::{self, Pair};
 use crate::db::assets::Asset;
@@ -54,9 +55,11 @@ pub async fn acquire(
     let mut asked = Vec::new();
     for configuration in configurations {
         let failed = |reason: String| NoKeys::Failed(format!("configuration {}: {reason}", configuration.name));
-        let source = Source::open(context, &configuration).map_err(|error| failed(format!("{error:#}")))?;
+        let source =
+            Source::open(context, Stored::from(&configuration)).map_err(|error| failed(format!("{error:#}")))?;
         let Some(source) = source else { continue };
-        let result = source.keys(asset).await.and_then(|keys| keys.check(head).map(|()| keys));
+        let result =
+            source.keys(&Target::asset(asset, &configuration)?).await.and_then(|keys| keys.check(head).map(|()| keys));
         if let Err(reason) = &result {
             let pair = Pair { asset_id: asset.id, configuration_id: configuration.id };
             let kept = job::kept(context, pair, &configuration).await?;

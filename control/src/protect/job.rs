@@ -1,5 +1,6 @@
-//! Asks for the keys of playable assets: those that were playable when a configuration began to protect them, and those
-//! whose keys could not be had before. This is the only layer that retries after a request has failed.
+//! Asks for keys that are wanted: of playable assets those that were playable when a configuration began to protect them, and
+//! those whose keys could not be had before; of live endpoints all. This is the only layer that retries after a request has
+//! failed.
 
 use std::time::Duration;
 
@@ -9,15 +10,16 @@ use packager::index::head::Head;
 use sqlx::SqliteConnection;
 use tokio::sync::watch;
 
-use super::documents;
 use super::key_set::KeySet;
 use super::source::Source;
+use super::target::{Stored, Target};
+use super::{documents, endpoint};
 use crate::clock;
 use crate::context::Context;
 use crate::db::asset_keys::{self, Pair};
 use crate::db::assets::Asset;
 use crate::db::configurations::{self, Configuration};
-use crate::db::{assets, indexes};
+use crate::db::{assets, endpoint_keys, indexes};
 
 /// Keys that are asked for at the same time.
 const CONCURRENT: usize = 8;
@@ -32,6 +34,14 @@ const INTERVAL: Duration = Duration::from_secs(60);
 /// Pause after a failure of the database.
 const DATABASE_PAUSE: Duration = Duration::from_secs(2);
 
+/// Whose keys are due.
+enum Due {
+    /// Those of an asset under a configuration.
+    Asset(Pair),
+    /// Those of the endpoint with this row.
+    Endpoint(i64),
+}
+
 /// Asks for all keys that are due. Answers how many were.
 ///
 /// # Errors
@@ -40,10 +50,21 @@ pub async fn tick(context: &Context) -> Result<usize> {
     if context.vault.is_none() {
         return Ok(0);
     }
-    let due = asset_keys::due(&mut *context.db.read().await?, clock::now_ms(), ROUND).await?;
+    let mut db = context.db.read().await?;
+    let now = clock::now_ms();
+    let assets = asset_keys::due(&mut db, now, ROUND).await?.into_iter().map(Due::Asset);
+    let endpoints = endpoint_keys::due(&mut db, now, ROUND).await?.into_iter().map(Due::Endpoint);
+    drop(db);
+    // What is live first: its viewers wait.
+    let due: Vec<Due> = endpoints.chain(assets).collect();
     let count = due.len();
-    let mut running =
-        futures::stream::iter(due.into_iter().map(|pair| ask(context, pair))).buffer_unordered(CONCURRENT);
+    let ask = |due| async move {
+        match due {
+            Due::Asset(pair) => ask(context, pair).await,
+            Due::Endpoint(id) => endpoint::ask(context, id).await,
+        }
+    };
+    let mut running = futures::stream::iter(due.into_iter().map(ask)).buffer_unordered(CONCURRENT);
     while let Some(result) = running.next().await {
         result?;
     }
@@ -79,7 +100,11 @@ pub async fn run(context: Context, mut stop: watch::Receiver<bool>) {
 
 /// Time until the next keys are due.
 async fn pause(context: &Context) -> Duration {
-    let next = async { asset_keys::next_due(&mut *context.db.read().await?).await };
+    let next = async {
+        let mut db = context.db.read().await?;
+        let (asset, endpoint) = (asset_keys::next_due(&mut db).await?, endpoint_keys::next_due(&mut db).await?);
+        Ok::<_, sqlx::Error>(asset.into_iter().chain(endpoint).min())
+    };
     let next = next.await.ok().flatten().map(|next| next.saturating_sub(clock::now_ms()).max(100));
     next.map_or(INTERVAL, |ms| Duration::from_millis(ms.unsigned_abs()).min(INTERVAL))
 }
@@ -92,22 +117,15 @@ async fn ask(context: &Context, pair: Pair) -> Result<()> {
     let index = indexes::find(&mut tx, pair.asset_id).await?;
     drop(tx);
     let ((Some(asset), Some(configuration)), Some(index)) = (found, index) else { return Ok(()) };
-    let result = match Source::open(context, &configuration) {
+    let result = match Source::open(context, Stored::from(&configuration)) {
         Ok(None) => return Ok(()),
-        Ok(Some(source)) => match source.keys(&asset).await {
+        Ok(Some(source)) => match source.keys(&Target::asset(&asset, &configuration)?).await {
             Ok(keys) => checked(context, keys, &index).await,
             Err(reason) => Err(reason),
         },
         Err(error) => Err(format!("{error:#}")),
     };
-    match &result {
-        Ok(_) => tracing::info!(asset = asset.name, configuration = configuration.name, "has its keys"),
-        Err(reason) => {
-            tracing::warn!(asset = asset.name, configuration = configuration.name, reason, "keys could not be had");
-        }
-    }
-    metrics::counter!("control_key_requests_total", "result" => if result.is_ok() { "ready" } else { "failed" })
-        .increment(1);
+    note(&Target::asset(&asset, &configuration)?, &result);
     let mut tx = context.db.write().await?;
     // What was changed meanwhile is wanted anew.
     if let Some(now) = assets::get(&mut tx, asset.id).await?
@@ -119,6 +137,17 @@ async fn ask(context: &Context, pair: Pair) -> Result<()> {
     }
     tx.commit().await?;
     Ok(())
+}
+
+/// Tells operators what came of a request.
+pub(super) fn note(target: &Target, result: &Result<KeySet, String>) {
+    let place = target.of.key();
+    match result {
+        Ok(_) => tracing::info!(place, "has its keys"),
+        Err(reason) => tracing::warn!(place, reason, "keys could not be had"),
+    }
+    metrics::counter!("control_key_requests_total", "result" => if result.is_ok() { "ready" } else { "failed" })
+        .increment(1);
 }
 
 /// Keys that fit every track of a stored index.
@@ -152,11 +181,15 @@ pub(super) async fn write(
         }
         Err(reason) => {
             let attempts = asset_keys::find(db, pair).await?.map_or(0, |keys| keys.attempts);
-            let next = clock::now_ms().saturating_add(backoff_ms(attempts));
-            asset_keys::set_failed(db, pair, reason, next).await?;
+            asset_keys::set_failed(db, pair, reason, next_attempt(attempts)).await?;
         }
     }
     Ok(Some(now))
+}
+
+/// When it is tried again after so many failures and this one.
+pub(super) fn next_attempt(attempts: i64) -> i64 {
+    clock::now_ms().saturating_add(backoff_ms(attempts))
 }
 
 /// Between half and all of the pause after so many failures before this one, so that many that failed together do not come
@@ -170,7 +203,7 @@ fn backoff_ms(attempts: i64) -> i64 {
 pub(super) async fn kept(context: &Context, pair: Pair, configuration: &Configuration) -> sqlx::Result<Option<KeySet>> {
     let stored = asset_keys::find(&mut *context.db.read().await?, pair).await?;
     let (Some(vault), Some(sealed)) = (&context.vault, stored.and_then(|keys| keys.sealed)) else { return Ok(None) };
-    let view = configuration.protection.as_deref().map(super::ProtectionView::from_json).transpose()?;
+    let view = Stored::from(configuration).view()?;
     let keys = KeySet::open(vault, pair, &sealed).ok();
     Ok(keys.filter(|keys| view.is_some_and(|view| keys.scheme == view.scheme.into())))
 }

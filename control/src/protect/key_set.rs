@@ -1,7 +1,7 @@
-//! The content keys of an asset under one configuration, as they are stored: sealed, whole, with what a key server told.
+//! The content keys of one output, as they are stored: sealed, whole, with what a key server told.
 
 use hkdf::Hkdf;
-use packager::config::{self, AssetKeys, Iv, KeyUse, Kid, SealedKey, Signalling, keys_key};
+use packager::config::{self, ContentKeys, Iv, KeyUse, KeysOf, Kid, SealedKey, Signalling};
 use packager::drm::Returned;
 use packager::index::head::Head;
 use packager::media::protection::Keys;
@@ -11,7 +11,6 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use super::settings::{SecretText, System};
-use crate::db::asset_keys::Pair;
 use crate::vault::{Purpose, Vault};
 
 /// What a key server told about a key for one system. None of it is secret.
@@ -84,7 +83,7 @@ fn iv_of(key: &ContentKey) -> Iv {
     Iv(iv)
 }
 
-/// The content keys of an asset under one configuration. It has no `Debug`.
+/// The content keys of one output. It has no `Debug`.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct KeySet {
     /// For which scheme they are.
@@ -99,48 +98,37 @@ pub struct KeySet {
     pub clear_audio: bool,
 }
 
-/// The names that a document of keys is for.
-#[derive(Clone, Copy)]
-pub struct Names<'a> {
-    /// The packaging group.
-    pub packaging_group: &'a str,
-    /// The asset.
-    pub asset: &'a str,
-    /// The configuration.
-    pub configuration: &'a str,
-}
-
 impl KeySet {
     /// Seals it for its row.
     ///
     /// # Errors
     /// Does not happen.
-    pub fn seal(&self, vault: &Vault, pair: Pair) -> anyhow::Result<Vec<u8>> {
+    pub fn seal(&self, vault: &Vault, row: impl Into<Purpose>) -> anyhow::Result<Vec<u8>> {
         let json = Zeroizing::new(serde_json::to_vec(self)?);
-        vault.seal(purpose(pair), &json)
+        vault.seal(row.into(), &json)
     }
 
     /// Opens what [`Self::seal`] made.
     ///
     /// # Errors
     /// When it was sealed for another row or changed.
-    pub fn open(vault: &Vault, pair: Pair, sealed: &[u8]) -> anyhow::Result<Self> {
-        let json = vault.open_secret(purpose(pair), sealed)?;
+    pub fn open(vault: &Vault, row: impl Into<Purpose>, sealed: &[u8]) -> anyhow::Result<Self> {
+        let json = vault.open_secret(row.into(), sealed)?;
         // The error of JSON could repeat what it reads.
         serde_json::from_slice(&json).map_err(|_| anyhow::anyhow!("stored keys cannot be read"))
     }
 
-    /// The document under these names, with `signalling` for each key.
+    /// The document of what they are for, with `signalling` for each key.
     ///
     /// # Errors
     /// As `signalling`.
     pub fn document(
         &self,
-        names: Names<'_>,
+        of: KeysOf,
         sealing: &SealingKey,
         signalling: impl Fn(&StoredKey) -> Result<Vec<Signalling>, String>,
-    ) -> anyhow::Result<AssetKeys> {
-        let place = keys_key(names.packaging_group, names.asset, names.configuration);
+    ) -> anyhow::Result<ContentKeys> {
+        let place = of.key();
         let mut keys = Vec::with_capacity(self.keys.len());
         for key in &self.keys {
             let nonce: [u8; NONCE_BYTES] = rand::random();
@@ -154,15 +142,7 @@ impl KeySet {
                 signalling: signalling(key).map_err(anyhow::Error::msg)?,
             });
         }
-        Ok(AssetKeys {
-            packaging_group: names.packaging_group.to_owned(),
-            asset: names.asset.to_owned(),
-            configuration: names.configuration.to_owned(),
-            scheme: self.scheme,
-            keys,
-            clear_video: self.clear_video,
-            clear_audio: self.clear_audio,
-        })
+        Ok(ContentKeys { of, scheme: self.scheme, keys, clear_video: self.clear_video, clear_audio: self.clear_audio })
     }
 
     /// Checks that every track has exactly one key, or is meant to be in the clear.
@@ -171,14 +151,10 @@ impl KeySet {
     /// The track and what is wrong, for people.
     pub fn check(&self, head: &Head) -> Result<(), String> {
         let sealing = SealingKey::new(rand::random());
-        let names = Names { packaging_group: "g", asset: "a", configuration: "c" };
         let internal = |e: &dyn std::fmt::Display| format!("internal error: {e}");
-        let document = self.document(names, &sealing, |_| Ok(Vec::new())).map_err(|e| internal(&e))?;
+        let document =
+            self.document(KeysOf::asset("g", "a", "c"), &sealing, |_| Ok(Vec::new())).map_err(|e| internal(&e))?;
         let keys = Keys::open(&document, &sealing).map_err(|e| internal(&e.message()))?;
         head.tracks.iter().try_for_each(|track| keys.of(track).map(drop).map_err(|e| e.message().to_owned()))
     }
-}
-
-fn purpose(pair: Pair) -> Purpose {
-    Purpose::AssetKeys { asset: pair.asset_id, configuration: pair.configuration_id }
 }

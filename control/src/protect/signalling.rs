@@ -1,9 +1,10 @@
 //! What players are told about a key: what the key server told, and for the rest what is made here.
 
-use packager::config::{self, PackageType, Scheme, Signalling};
+use packager::config::{self, KeysOf, Scheme, Signalling};
 use packager::drm::{Returned, Subject, Urls, merge};
 
-use super::key_set::{Names, StoredKey};
+use super::key_set::StoredKey;
+use super::target::Target;
 use super::view::ProtectionView;
 
 /// What signalling is made from, beside the key.
@@ -11,13 +12,9 @@ use super::view::ProtectionView;
 pub struct Maker<'a> {
     /// Base URL of key delivery, without a slash at the end.
     pub keys_url: &'a str,
-    /// The names of what the key is for.
-    pub names: Names<'a>,
-    /// What key servers call the content.
-    pub content_id: &'a str,
-    /// For which output.
-    pub package_type: PackageType,
-    /// What the configuration says.
+    /// What the key is for.
+    pub target: &'a Target,
+    /// What is said of its protection.
     pub view: &'a ProtectionView,
     /// The scheme of the keys.
     pub scheme: Scheme,
@@ -30,8 +27,15 @@ impl Maker<'_> {
         let kid = key.kid.to_string();
         let own = |path: &str, end: &str| {
             self.view.key_delivery.as_ref()?;
-            let Names { packaging_group, asset, configuration } = self.names;
-            Some(format!("{}/keys/v1/{path}/{packaging_group}/{asset}/{configuration}{end}", self.keys_url))
+            let place = match &self.target.of {
+                KeysOf::Asset { packaging_group, asset, configuration } => {
+                    format!("{path}/{packaging_group}/{asset}/{configuration}")
+                }
+                KeysOf::Endpoint { channel_group, channel, endpoint } => {
+                    format!("live/{path}/{channel_group}/{channel}/{endpoint}")
+                }
+            };
+            Some(format!("{}/keys/v1/{place}{end}", self.keys_url))
         };
         let with_kid = |url: String| url.replace("{kid}", &kid);
         Urls {
@@ -56,10 +60,10 @@ impl Maker<'_> {
             iv: key.iv,
             key: Some(&secret),
             scheme: self.scheme,
-            package_type: self.package_type,
+            package_type: self.target.package_type,
             systems: &systems,
             urls: &urls,
-            content_id: self.content_id,
+            content_id: &self.target.content_id,
         };
         let returned: Vec<Returned> = key.told.iter().cloned().map(Returned::from).collect();
         merge(&subject, &returned).map_err(|error| error.message().to_owned())

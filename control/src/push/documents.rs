@@ -94,16 +94,20 @@ pub async fn retract_configuration(db: &mut SqliteConnection, row: &configuratio
     db::documents::put(db, configuration_key(&row.packaging_group, &row.name), Body::Deleted).await.map(drop)
 }
 
+/// The package type of an endpoint.
+pub fn endpoint_package_type(protocol: EndpointProtocol) -> PackageType {
+    match protocol {
+        EndpointProtocol::Hls => PackageType::Hls,
+        EndpointProtocol::HlsCmaf => PackageType::Cmaf,
+        EndpointProtocol::Dash => PackageType::Dash,
+    }
+}
+
 /// What edges are told of an endpoint. What it does not say follows from its protocol and its segment duration.
 pub fn endpoint(row: &endpoints::Endpoint) -> sqlx::Result<Endpoint> {
     let number = |value: i64| u32::try_from(value).map_err(|e| sqlx::Error::Decode(e.into()));
     let seconds = number(row.segment_duration_seconds)?;
     let or = |value: Option<i64>, default: u32| value.map_or(Ok(default), number);
-    let package_type = match row.protocol {
-        EndpointProtocol::Hls => PackageType::Hls,
-        EndpointProtocol::HlsCmaf => PackageType::Cmaf,
-        EndpointProtocol::Dash => PackageType::Dash,
-    };
     let manifest = match row.protocol {
         EndpointProtocol::Hls | EndpointProtocol::HlsCmaf => LiveManifest::Hls {
             segments: or(row.segments, DEFAULT_SEGMENTS)?,
@@ -123,7 +127,7 @@ pub fn endpoint(row: &endpoints::Endpoint) -> sqlx::Result<Endpoint> {
         name: row.name.clone(),
         channel_group: row.channel_group.clone(),
         channel: row.channel.clone(),
-        package_type,
+        package_type: endpoint_package_type(row.protocol),
         manifest_name: row.manifest_name.clone(),
         segment_duration_seconds: seconds,
         audio_separation: row.audio_separation,
@@ -135,7 +139,7 @@ pub fn endpoint(row: &endpoints::Endpoint) -> sqlx::Result<Endpoint> {
         manifest,
         time_shift_seconds: number(row.time_shift_days)?.saturating_mul(DAY_SECONDS),
         access: access(&row.access)?,
-        protection: None,
+        protection: row.protection.as_deref().map(ProtectionView::from_json).transpose()?.map(|view| view.output()),
     })
 }
 

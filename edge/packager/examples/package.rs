@@ -19,8 +19,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use packager::config::{
-    Access, Asset, AssetKeys, HlsVersion, IndexObject, Iv, KeyUse, PackageType, PackagingConfiguration, Protection,
-    Scheme, SealedKey, Signalling, SourceObject, StreamSelection, System, TextFormat, keys_key,
+    Access, Asset, ContentKeys, HlsVersion, IndexObject, Iv, KeyUse, KeysOf, PackageType, PackagingConfiguration,
+    Protection, Scheme, SealedKey, Signalling, SourceObject, StreamSelection, System, TextFormat, keys_key,
 };
 use packager::ingest::hls::{Answer, HlsStep, PlaylistIndexer};
 use packager::ingest::{Description, IndexedAsset, Indexer, IngestStep, SourceFile};
@@ -178,10 +178,8 @@ fn protection(text: &str, package_type: PackageType) -> Result<(Protection, Arc<
     };
     let hls = Some(format!("#EXT-X-KEY:METHOD={method},URI=\"{KEY_FILE}\""));
     let signalling = vec![Signalling { hls, ..Signalling::default() }];
-    let keys = AssetKeys {
-        packaging_group: "g".into(),
-        asset: "a".into(),
-        configuration,
+    let keys = ContentKeys {
+        of: KeysOf::asset("g", "a", &configuration),
         scheme,
         keys: vec![SealedKey { kid, usage: KeyUse::All, from_second: 0, iv, sealed, signalling }],
         clear_video: false,
@@ -268,7 +266,7 @@ fn get(url: &str, documents: &Documents, index: &[u8]) -> Result<Vec<u8>, Box<dy
                         Progress::Done => break,
                         Progress::Need(input) => {
                             let wanted = maker.inputs()[input].clone();
-                            maker.supply(input, &read(&wanted.object.path, wanted.range)?)?;
+                            maker.supply(input, read(&wanted.object.path, wanted.range)?)?;
                         }
                     }
                 }

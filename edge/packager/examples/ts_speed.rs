@@ -10,7 +10,7 @@
 use std::error::Error;
 use std::time::Instant;
 
-use packager::config::{AssetKeys, Iv, KeyUse, Kid, Scheme, SealedKey, keys_key};
+use packager::config::{ContentKeys, Iv, KeyUse, KeysOf, Kid, Scheme, SealedKey, keys_key};
 use packager::media::protection::Keys;
 use packager::sealing::{ContentKey, NONCE_BYTES, SealingKey};
 use packager::segment::recipe::Secret;
@@ -28,10 +28,8 @@ fn secret() -> Result<Secret, Box<dyn Error>> {
     let (sealing, kid, iv) = (SealingKey::new([3; 32]), Kid([1; 16]), Iv([2; 16]));
     let sealed = sealing.seal(&keys_key("g", "a", "c"), kid, &ContentKey::new([5; 16]), [7; NONCE_BYTES])?;
     let key = SealedKey { kid, usage: KeyUse::All, from_second: 0, iv: Some(iv), sealed, signalling: Vec::new() };
-    let document = AssetKeys {
-        packaging_group: "g".into(),
-        asset: "a".into(),
-        configuration: "c".into(),
+    let document = ContentKeys {
+        of: KeysOf::asset("g", "a", "c"),
         scheme: Scheme::SampleAes,
         keys: vec![key],
         clear_video: false,

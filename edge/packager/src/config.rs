@@ -16,9 +16,9 @@ mod protection;
 pub use access::{Access, Network};
 pub use document::{
     Acknowledgement, Batch, Body, DOCUMENT_VERSION, Document, SIGNATURE_CONTEXT, asset_key, configuration_key,
-    endpoint_key, keys_key, signed_message,
+    endpoint_key, endpoint_keys_key, keys_key, signed_message,
 };
-pub use keys::{AssetKeys, KeyUse, SealedKey, Signalling};
+pub use keys::{ContentKeys, KeyUse, KeysOf, SealedKey, Signalling};
 pub use live::{
     Counters, Endpoint, LISTING_PARTS, LIVE_PATH, ListingEntry, LiveManifest, LivePeriod, MAX_GROUP, OpenPart,
     PART_POSITIONS, PartEntry, Removed, Timeline, group,
@@ -202,7 +202,7 @@ pub struct PackagingConfiguration {
     /// Who may play.
     #[serde(default, skip_serializing_if = "is_default")]
     pub access: Access,
-    /// How it is protected; the keys of each asset are in a document of their own ([`AssetKeys`]).
+    /// How it is protected; the keys of each asset are in a document of their own ([`ContentKeys`]).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub protection: Option<Protection>,
 }

@@ -137,6 +137,38 @@ fn a_range_is_an_asset_like_any_other() {
 }
 
 #[test]
+fn time_runs_on_over_what_was_lost() {
+    const TRACKS: [usize; 8] = [0, 1, 2, 3, 4, 5, 6, 7];
+    let mut channel = Channel::new(Source::new("cmaf", 1), 2, 7, 3);
+    channel.begin(5_000_000, false);
+    for step in 0..30 {
+        // As the timeline has it: a period ends with what was lost, over more than a part, or until the end.
+        if [10, 22].contains(&step) {
+            channel.begin(channel.edge(), false);
+        }
+        channel.push(if [9, 28, 29].contains(&step) || (13..22).contains(&step) { &TRACKS } else { &[] });
+    }
+    let harvested = harvest(&channel, 0..u64::MAX).expect("everything");
+    let head = head(&harvested);
+    let kept: Vec<usize> = (0..9).chain(10..13).chain(22..28).collect();
+    assert_eq!(head.cuts.len(), kept.len());
+    let periods: Vec<usize> = (0..head.cuts.len()).filter(|at| head.cuts[*at].period).collect();
+    assert_eq!(periods, [9, 12]);
+    assert!(head.cuts.windows(2).all(|w| w[1].second == w[0].second + 2), "time runs on");
+    for track in &head.tracks {
+        assert!(track.fragments.iter().all(|f| f.samples > 0), "{}", track.name);
+        let end = track.end as f64 / f64::from(track.timescale);
+        assert!((end - 36.0).abs() < 0.5, "{}: {end}", track.name);
+    }
+    assert_eq!(harvested.range.end, channel.edge() - 4_000_000);
+    let lost = 5_000_000 + 13 * 2_000_000;
+    for range in [lost..lost + 18_000_000, lost + 1_000_000..lost + 2_000_000] {
+        let error = harvest(&channel, range.clone()).expect_err("nothing is there");
+        assert_eq!(error.kind(), packager::ErrorKind::NotFound, "{range:?}");
+    }
+}
+
+#[test]
 fn a_range_without_media_is_none() {
     let channel = channel("cmaf");
     let hole = channel.timeline.periods[0].end_us + 1_000_000;

@@ -116,6 +116,67 @@ fn a_rendition_that_is_missing_leaves_a_hole_and_comes_back() {
     assert!(position(set, AT, None).unwrap_err().to_string().contains("is missing"));
 }
 
+/// Two encoders do not begin their frames of sound at the same times, and have them in other segments.
+#[test]
+fn sound_of_another_encoder_begins_where_that_before_it_ended() {
+    for folder in ["ts", "cmaf"] {
+        let pushed = Pushed::new(folder);
+        let own = pushed.positions(AT, |_| Vec::new());
+        let (before, after) = (&own[0], &own[1]);
+        let sound = |position: &Position| {
+            let tracks = &position.head.tracks;
+            tracks.iter().position(|t| matches!(t.media, Media::Audio(_))).expect("sound")
+        };
+        let track = sound(after);
+        let whole = samples(std::slice::from_ref(after), track);
+        let frame = i64::from(whole[1].1);
+        // By how many ticks it ended earlier or later than that of this encoder, and how many frames are then over.
+        for (apart, over) in [
+            (-4 * frame, 0),
+            (-frame * 11 / 4, 0),
+            (-frame * 2 / 3, 0),
+            (-frame / 3, 0),
+            (frame / 3, 0),
+            (frame * 2 / 3, 1),
+            (frame * 7 / 3, 2),
+            (frame * 11 / 4, 3),
+        ] {
+            let mut ends = before.layout.ends().to_vec();
+            ends[track] = ends[track].checked_add_signed(apart).expect("a time");
+            let end = ends[track];
+            let layout = Layout::new(&before.head, before.layout.owners().clone(), ends).expect("a layout");
+            let first = whole_time(after, AT, before);
+            let made = position(pushed.set(1, &[]), first, Some(&layout)).expect("a position");
+            assert_eq!(made.change, None, "{folder} {apart}");
+            let moved = samples(std::slice::from_ref(&made), track);
+            assert_eq!(moved[0].0, end, "{folder} {apart}: it begins elsewhere");
+            assert_eq!(moved.len(), whole.len() - over, "{folder} {apart}");
+            let mut time = end;
+            for (number, (a, b)) in moved.iter().zip(&whole[over..]).enumerate() {
+                assert_eq!((a.0, a.3), (time, b.3), "{folder} {apart}, frame {number}");
+                let late = a.0.abs_diff(b.0) as i64;
+                assert!(number == 0 || late <= frame / 2, "{folder} {apart}: frame {number} is {late} off");
+                time += u64::from(a.1);
+            }
+            assert_eq!(made.layout.ends()[track], time, "{folder} {apart}");
+            // Pictures are where they were.
+            for (number, described) in after.head.tracks.iter().enumerate().filter(|(_, t)| t.is_video()) {
+                let all = |p: &Position| samples(std::slice::from_ref(p), number);
+                assert_eq!(all(&made), all(after), "{folder} {apart} {}", described.name);
+            }
+        }
+    }
+}
+
+/// When a position is presented, as its neighbours are.
+fn whole_time(position: &Position, at: Instant, before: &Position) -> Instant {
+    let video = position.head.tracks.iter().position(|t| t.is_video()).expect("pictures");
+    let first = |p: &Position| p.head.tracks[video].fragments[0].decode_time;
+    let timescale = position.head.tracks[video].timescale;
+    let ticks = at.in_timescale(timescale) + (first(position) - first(before)) as i64;
+    Instant { ticks, timescale }
+}
+
 #[test]
 fn another_encoding_is_a_change() {
     let (one, other) = (Pushed::new("ts"), Pushed::new("ts_demuxed"));

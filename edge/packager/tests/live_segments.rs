@@ -12,7 +12,8 @@ use std::sync::Arc;
 
 use channel::{Channel, Request, Source};
 use packager::config::{
-    AssetKeys, Endpoint, Iv, KeyUse, PackageType, Scheme, SealedKey, Signalling, StreamSelection, keys_key,
+    ContentKeys, Endpoint, Iv, KeyUse, KeysOf, PackageType, Scheme, SealedKey, Signalling, StreamSelection,
+    endpoint_keys_key,
 };
 use packager::job;
 use packager::media::protection::Keys;
@@ -192,17 +193,15 @@ fn keys(scheme: Scheme, iv: Option<Iv>) -> Arc<Keys> {
         from_second: 0,
         iv,
         sealed: sealing
-            .seal(&keys_key("g", "c", "e"), drive::KID, &ContentKey::new(drive::KEY), [9; NONCE_BYTES])
+            .seal(&endpoint_keys_key("g", "c", "e"), drive::KID, &ContentKey::new(drive::KEY), [9; NONCE_BYTES])
             .expect("sixteen bytes"),
         signalling: vec![Signalling {
             hls: Some("#EXT-X-KEY:METHOD=SAMPLE-AES,URI=\"key.bin\"".into()),
             ..Signalling::default()
         }],
     };
-    let keys = AssetKeys {
-        packaging_group: "g".into(),
-        asset: "c".into(),
-        configuration: "e".into(),
+    let keys = ContentKeys {
+        of: KeysOf::endpoint("g", "c", "e"),
         scheme,
         keys: vec![key],
         clear_video: false,

@@ -103,7 +103,7 @@ fn other_media_than_were_indexed_are_an_error() {
                             // Half of it becomes something else.
                             let half = bytes.len() / 2;
                             bytes[half..].fill(0x11);
-                            maker.supply(*input, &bytes).expect("it is as long as it should be");
+                            maker.supply(*input, bytes.to_vec()).expect("it is as long as it should be");
                         }
                     }
                     let mut piece = Vec::new();

@@ -12,7 +12,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use packager::config::{AssetKeys, HlsVersion, Iv, KeyUse, Kid, PackageType, Protection, Scheme, SealedKey, System};
+use packager::config::{
+    ContentKeys, HlsVersion, Iv, KeyUse, KeysOf, Kid, PackageType, Protection, Scheme, SealedKey, System,
+};
 use packager::drm::{Subject, Urls, signal};
 use packager::ingest::IndexedAsset;
 use packager::job::{Documents, tag};
@@ -101,7 +103,7 @@ impl Output {
         Self { package_type, hls_version, scheme, systems: systems.to_vec(), clear_lead: 0, keys, iv }
     }
 
-    fn keys(&self) -> AssetKeys {
+    fn keys(&self) -> ContentKeys {
         let urls = Urls {
             key: Some("https://keys.example/key".into()),
             clear_key: Some("https://keys.example/licence".into()),
@@ -127,10 +129,8 @@ impl Output {
             let sealed = sealing().seal("keys/g/a/c", kid, &key, [number; NONCE_BYTES]).expect("a sealed key");
             SealedKey { kid, usage, from_second, iv, sealed, signalling }
         };
-        AssetKeys {
-            packaging_group: "g".into(),
-            asset: "a".into(),
-            configuration: "c".into(),
+        ContentKeys {
+            of: KeysOf::asset("g", "a", "c"),
             scheme: self.scheme,
             keys: self.keys.iter().map(sealed).collect(),
             clear_video: false,

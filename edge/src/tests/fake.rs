@@ -8,9 +8,9 @@ use std::task::Poll;
 use std::time::Duration;
 
 use packager::config::{
-    Access, Asset, AssetKeys, Body as DocumentBody, Document, HlsVersion, IndexObject, Iv, KeyUse, Kid, PackageType,
-    PackagingConfiguration, Protection, Scheme, SealedKey, SourceObject, StreamSelection, System, TextFormat,
-    asset_key, configuration_key, keys_key,
+    Access, Asset, Body as DocumentBody, ContentKeys, Document, HlsVersion, IndexObject, Iv, KeyUse, KeysOf, Kid,
+    PackageType, PackagingConfiguration, Protection, Scheme, SealedKey, SourceObject, StreamSelection, System,
+    TextFormat, asset_key, configuration_key, keys_key,
 };
 use packager::sealing::{ContentKey, NONCE_BYTES, SealingKey};
 
@@ -288,10 +288,8 @@ pub fn keys(revision: u64, sealing_key: [u8; 32]) -> Document {
     let sealed = sealing.seal(&place, kid, &ContentKey::new(CONTENT_KEY), [5; NONCE_BYTES]).expect("sealed");
     let key =
         SealedKey { kid, usage: KeyUse::All, from_second: 0, iv: Some(Iv([2; 16])), sealed, signalling: Vec::new() };
-    let keys = AssetKeys {
-        packaging_group: "g".into(),
-        asset: "a".into(),
-        configuration: "c".into(),
+    let keys = ContentKeys {
+        of: KeysOf::asset("g", "a", "c"),
         scheme: Scheme::Cbcs,
         keys: vec![key],
         clear_video: false,

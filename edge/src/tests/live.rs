@@ -11,7 +11,7 @@ use super::channel::{Channel, MANIFEST, endpoint, live, position_media};
 use super::fake::{Fake, ask, body, detail, edge};
 use crate::answer::{Answer, Content};
 use crate::serve::{Edge, Method};
-use crate::timeline::FRESH;
+use crate::timeline::{AWAY, FRESH};
 
 async fn get(edge: &Rc<Edge<Fake>>, path: &str) -> Answer<Fake> {
     ask(edge, Method::Get, path, &[]).await
@@ -208,6 +208,31 @@ fn a_segment_that_another_instance_has_listed_is_waited_for_once() {
             assert_eq!((answer.status, answer.header("cache-control")), (404, Some("public, max-age=1")), "{file}");
         }
         assert_eq!(edge.platform.now.get(), start);
+    });
+}
+
+#[test]
+fn a_segment_that_may_have_come_is_not_said_to_be_absent_while_control_is_away() {
+    block_on(async {
+        let channel = Channel::new(5);
+        let [edge, other] = [live(&channel, Access::default()), live(&channel, Access::default())];
+        text(&edge, &channel.path("playlist.m3u8")).await;
+        channel.grow();
+        text(&other, &channel.path("playlist.m3u8")).await;
+        channel.is_away.set(true);
+        edge.platform.later(FRESH);
+        // The manifest that lists it came from the other instance.
+        let answer = get(&edge, &channel.path("5.m4s")).await;
+        assert_eq!((answer.status, answer.header("retry-after").is_some()), (503, true));
+        assert_eq!(get(&edge, &channel.path("9.m4s")).await.status, 404, "far ahead");
+        // Once that is known here too, it is answered, though control is still away.
+        edge.platform.stored.replace(other.platform.stored.borrow().clone());
+        edge.platform.later(AWAY);
+        assert_eq!(get(&edge, &channel.path("5.m4s")).await.status, 200);
+        assert_eq!(get(&edge, &channel.path("6.m4s")).await.status, 503);
+        channel.is_away.set(false);
+        edge.platform.later(AWAY);
+        assert_eq!(get(&edge, &channel.path("6.m4s")).await.status, 404);
     });
 }
 

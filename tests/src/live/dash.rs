@@ -49,8 +49,19 @@ impl DashRecorder {
 
     /// Stops; what it got. Fails when a rule was broken or something was not there.
     pub fn finish(self) -> Recording {
+        self.outcome().unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Stops; what it got.
+    ///
+    /// # Errors
+    /// The rule that was broken, or what was not there.
+    pub fn outcome(self) -> Result<Recording, String> {
         self.stop.store(true, Ordering::Relaxed);
-        self.thread.join().unwrap_or_else(|cause| std::panic::resume_unwind(cause))
+        self.thread.join().map_err(|cause| match cause.downcast::<String>() {
+            Ok(text) => *text,
+            Err(_) => "the recorder has failed".to_owned(),
+        })
     }
 }
 
@@ -112,7 +123,9 @@ impl Follower {
                 }
                 // Before anything was pushed.
                 Some(answer) if answer.status == 404 && self.last.is_none() => {}
-                Some(answer) if answer.status != 503 => panic!("GET {url}: {} {}", answer.status, answer.text()),
+                Some(answer) if !matches!(answer.status, 502 | 503) => {
+                    panic!("GET {url}: {} {}", answer.status, answer.text())
+                }
                 _ => self.recording.waits += usize::from(self.last.is_some()),
             }
             assert!(started.elapsed() < PATIENCE, "nobody answers GET {url}");

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use super::now_ms;
 use super::recording::{Chunk, Recording, Track};
 use super::rules::{Rules, Snapshot};
 use crate::http::{Client, Response, resolve};
@@ -44,12 +45,20 @@ impl HlsRecorder {
         Self { stop, seen, thread }
     }
 
+    /// How many segments there have been in the first rendition, those that are lost included. Fails when a rule was broken.
+    pub fn seen(&self) -> u64 {
+        assert!(!self.thread.is_finished(), "the recorder has failed");
+        self.seen.load(Ordering::Relaxed)
+    }
+
     /// Waits until there are so many segments in the first rendition, those that are lost included.
     pub fn wait_for(&self, segments: u64, within: Duration) {
         let started = Instant::now();
-        while self.seen.load(Ordering::Relaxed) < segments {
-            assert!(!self.thread.is_finished(), "the recorder has failed");
-            let seen = self.seen.load(Ordering::Relaxed);
+        loop {
+            let seen = self.seen();
+            if seen >= segments {
+                return;
+            }
             assert!(started.elapsed() < within, "waited for {segments} segments, {seen} came");
             std::thread::sleep(PAUSE);
         }
@@ -57,8 +66,19 @@ impl HlsRecorder {
 
     /// Stops; what it got. Fails when a rule was broken or something was not there.
     pub fn finish(self) -> Recording {
+        self.outcome().unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Stops; what it got.
+    ///
+    /// # Errors
+    /// The rule that was broken, or what was not there.
+    pub fn outcome(self) -> Result<Recording, String> {
         self.stop.store(true, Ordering::Relaxed);
-        self.thread.join().unwrap_or_else(|cause| std::panic::resume_unwind(cause))
+        self.thread.join().map_err(|cause| match cause.downcast::<String>() {
+            Ok(text) => *text,
+            Err(_) => "the recorder has failed".to_owned(),
+        })
     }
 }
 
@@ -94,7 +114,10 @@ fn follow(url: &str, stop: &AtomicBool, seen: &AtomicU64) -> Recording {
         for list in &mut lists {
             target = list.load(&client, &mut recording);
         }
-        seen.store(lists.first().map_or(0, |list| list.rules.known.len() as u64), Ordering::Relaxed);
+        let count = lists.first().map_or(0, |list| list.rules.known.len() as u64);
+        if seen.swap(count, Ordering::Relaxed) != count {
+            recording.news_ms.push(now_ms());
+        }
         if last {
             break;
         }
@@ -131,8 +154,10 @@ fn get(client: &Client, url: &str, recording: &mut Recording) -> Response {
         let answer = client.try_send("GET", url, &[], &[]);
         match answer {
             Some(answer) if answer.status == 200 => return answer,
-            Some(answer) if answer.status != 503 => panic!("GET {url}: {} {}", answer.status, answer.text()),
-            // Nobody is there, or nobody behind who is.
+            Some(answer) if !matches!(answer.status, 502 | 503) => {
+                panic!("GET {url}: {} {}", answer.status, answer.text())
+            }
+            // Nobody is there, or nobody behind who is; players ask again too.
             _ => recording.waits += 1,
         }
         assert!(started.elapsed() < PATIENCE, "nobody answers GET {url}");

@@ -37,7 +37,9 @@ pub struct Recording {
     pub tracks: Vec<Track>,
     /// How often a manifest was loaded.
     pub refreshes: usize,
-    /// How often nobody answered, or 503.
+    /// When something new was in the playlist of the first rendition, milliseconds since 1970; of HLS that was followed.
+    pub news_ms: Vec<u64>,
+    /// How often nobody answered, or 502 or 503.
     pub waits: usize,
 }
 

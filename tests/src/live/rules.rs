@@ -156,6 +156,10 @@ impl Rules {
                 return Err(format!("the date of segment {number} was {before}, and is {after}"));
             }
             (a.date_ms, b.date_ms) = (None, None);
+            // What stood before the first segment is removed with all that was before it, and counts in EXT-X-DISCONTINUITY-SEQUENCE.
+            if number == now.sequence && !b.discontinuity {
+                b.discontinuity = a.discontinuity;
+            }
             if a != b {
                 return Err(format!("segment {number} was {a:?}, and is {b:?}"));
             }
@@ -216,6 +220,10 @@ mod tests {
         let later = format!("{HEAD}{SEGMENTS}#EXTINF:2,\n9.ts\n").replace("SEQUENCE:5", "SEQUENCE:7");
         let later = later.replace("#EXTINF:2,\n5.ts\n#EXTINF:2,\n6.ts\n", "").replace("00:00:00", "00:00:04");
         second(&later).unwrap();
+        // Now EXT-X-DISCONTINUITY-SEQUENCE says it.
+        let first = later.replace("#EXT-X-DISCONTINUITY\n", "");
+        assert!(second(&first).is_err());
+        second(&first.replace("DISCONTINUITY-SEQUENCE:1", "DISCONTINUITY-SEQUENCE:2")).unwrap();
     }
 
     #[test]

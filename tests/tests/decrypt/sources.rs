@@ -1,10 +1,14 @@
 //! What is packaged: files for every codec, those of this repository and further media where there is some.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
 
 use e2e::{media, tools};
 
 use crate::title::Source;
+
+const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Files below the folder of further media.
 const FURTHER: [&str; 15] = [
@@ -31,10 +35,14 @@ const PLAYLISTS: [&str; 6] = ["ts", "cmaf", "codecs/hevc", "codecs/ac3", "codecs
 /// Small files with the samples of another one.
 const COPIES: [&str; 3] = ["co64_moov_at_end.mp4", "fragmented_mfra.mp4", "fragmented_sidx.mp4"];
 
-/// Everything that is packaged, with a name.
-pub fn all() -> Vec<(String, Source)> {
+/// The one with samples that are encrypted in more than one go.
+pub const LARGE: &str = "large samples";
+
+/// Everything that is packaged, with a name; `folder` is for what is made for it.
+pub fn all(folder: &Path) -> Vec<(String, Source)> {
     let mut sources: Vec<(String, Source)> = Vec::new();
     let mut add = |name: String, source| sources.push((name, source));
+    add(LARGE.to_owned(), Source::File(vec![large(folder)]));
     // Files of one codec each with one trait of slices, tiles or frames: those that slice headers are tested with.
     let slices = tools::root().join("edge/packager/tests/codec");
     for folder in ["slices", "frames"] {
@@ -61,6 +69,18 @@ pub fn all() -> Vec<(String, Source)> {
         add(ts.to_owned(), Source::Transport(extra.join(ts), 4.0));
     }
     sources
+}
+
+/// H.264 of which two pictures are noise, nearly 1 MB each, and AAC.
+fn large(folder: &Path) -> PathBuf {
+    let path = folder.join("large.mp4");
+    let picture = "testsrc2=s=848x480:r=25:d=1.2,noise=alls=100:allf=t:enable='not(mod(n,15))'";
+    let mut ffmpeg = Command::new(tools::program(&["ffmpeg"]));
+    ffmpeg.args(["-nostdin", "-loglevel", "error", "-f", "lavfi", "-i", picture]);
+    ffmpeg.args(["-f", "lavfi", "-i", "sine=f=440:r=48000:d=1.2", "-c:v", "libx264", "-preset", "ultrafast"]);
+    ffmpeg.args(["-qp", "1", "-g", "15", "-bf", "0", "-pix_fmt", "yuv420p", "-threads", "1", "-c:a", "aac"]);
+    tools::succeed(ffmpeg.arg(&path), DEADLINE);
+    path
 }
 
 fn file_name(path: &Path) -> String {

@@ -31,7 +31,9 @@ export async function open(video, url, hooks, { licence, token }) {
     const request = error.code === shaka.util.Error.Code.LICENSE_REQUEST_FAILED ? error.data[0] : error;
     const where = request.category === shaka.util.Error.Category.NETWORK ? request.data : [];
     const status = typeof where?.[1] === "number" ? `the server answered ${where[1]}` : "";
-    const what = [nameOf(shaka.util.Error.Code, error.code), status].filter(Boolean).join(": ");
+    // The browser has errors of its own.
+    const name = error.code === undefined ? String(error.message ?? error) : nameOf(shaka.util.Error.Code, error.code);
+    const what = [name, status].filter(Boolean).join(": ");
     hooks.error({ fatal, what, url: typeof where?.[0] === "string" ? where[0] : undefined });
   };
   player.addEventListener("error", (event) => report(event.detail, event.detail.severity === shaka.util.Error.Severity.CRITICAL));

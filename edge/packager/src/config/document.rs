@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Asset, AssetKeys, Endpoint, HlsVersion, PackagingConfiguration, is_name, is_storage_path};
+use super::{Asset, ContentKeys, Endpoint, HlsVersion, PackagingConfiguration, is_name, is_storage_path};
 use crate::error::{Error, Result};
 use crate::limits;
 
@@ -20,8 +20,8 @@ pub enum Body {
     Configuration(PackagingConfiguration),
     /// An asset.
     Asset(Asset),
-    /// The content keys of an asset under a configuration.
-    Keys(AssetKeys),
+    /// The content keys of an asset under a configuration, or of an endpoint.
+    Keys(ContentKeys),
     /// An endpoint of a live channel.
     Endpoint(Endpoint),
     /// What the key named is gone.
@@ -33,7 +33,7 @@ pub enum Body {
 pub struct Document {
     /// [`DOCUMENT_VERSION`].
     pub version: u32,
-    /// See [`configuration_key`] and [`asset_key`].
+    /// See [`configuration_key`], [`asset_key`], [`endpoint_key`] and [`super::KeysOf::key`].
     pub key: String,
     /// Position in the control plane's sequence of changes; grows with every change of any document.
     pub revision: u64,
@@ -49,6 +49,11 @@ pub fn configuration_key(packaging_group: &str, configuration: &str) -> String {
 /// Key of the document with the content keys of an asset under a configuration.
 pub fn keys_key(packaging_group: &str, asset: &str, configuration: &str) -> String {
     format!("keys/{packaging_group}/{asset}/{configuration}")
+}
+
+/// Key of the document with the content keys of an endpoint.
+pub fn endpoint_keys_key(channel_group: &str, channel: &str, endpoint: &str) -> String {
+    format!("endpoint-keys/{channel_group}/{channel}/{endpoint}")
 }
 
 /// Key of the document of an endpoint.
@@ -136,7 +141,7 @@ impl Document {
                 }
             }
             Body::Keys(k) => {
-                if self.key != keys_key(&k.packaging_group, &k.asset, &k.configuration) {
+                if self.key != k.of.key() {
                     return bad("the key names other keys");
                 }
                 k.check().or_else(|why| bad(&why))?;

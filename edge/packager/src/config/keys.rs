@@ -1,19 +1,69 @@
-//! The content keys of an asset under one packaging configuration, as they travel: sealed, with all that players are told.
+//! The content keys of an asset under one packaging configuration, or of a live endpoint, as they travel: sealed, with all
+//! that players are told.
 
 use serde::{Deserialize, Serialize};
 
-use super::{Iv, Kid, Scheme, System};
+use super::{Iv, Kid, Scheme, System, endpoint_keys_key, keys_key};
 use crate::limits;
 
-/// The keys of one asset under one configuration, at an edge under [`super::keys_key`].
+/// What content keys are for. An asset and an endpoint may have the same three names, but never the same keys.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AssetKeys {
-    /// The packaging group.
-    pub packaging_group: String,
-    /// The asset.
-    pub asset: String,
-    /// The configuration.
-    pub configuration: String,
+#[serde(untagged)]
+pub enum KeysOf {
+    /// An asset under a packaging configuration.
+    Asset {
+        /// The packaging group.
+        packaging_group: String,
+        /// The asset.
+        asset: String,
+        /// The configuration.
+        configuration: String,
+    },
+    /// An endpoint of a live channel.
+    Endpoint {
+        /// The channel group.
+        channel_group: String,
+        /// The channel.
+        channel: String,
+        /// The endpoint.
+        endpoint: String,
+    },
+}
+
+impl KeysOf {
+    /// An asset under a packaging configuration.
+    pub fn asset(packaging_group: &str, asset: &str, configuration: &str) -> Self {
+        Self::Asset {
+            packaging_group: packaging_group.to_owned(),
+            asset: asset.to_owned(),
+            configuration: configuration.to_owned(),
+        }
+    }
+
+    /// An endpoint of a live channel.
+    pub fn endpoint(channel_group: &str, channel: &str, endpoint: &str) -> Self {
+        Self::Endpoint {
+            channel_group: channel_group.to_owned(),
+            channel: channel.to_owned(),
+            endpoint: endpoint.to_owned(),
+        }
+    }
+
+    /// The key of their document. Keys are sealed for it.
+    pub fn key(&self) -> String {
+        match self {
+            Self::Asset { packaging_group, asset, configuration } => keys_key(packaging_group, asset, configuration),
+            Self::Endpoint { channel_group, channel, endpoint } => endpoint_keys_key(channel_group, channel, endpoint),
+        }
+    }
+}
+
+/// The keys of one asset under one configuration, or of one endpoint, at an edge under [`KeysOf::key`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContentKeys {
+    /// What they are for.
+    #[serde(flatten)]
+    pub of: KeysOf,
     /// For which scheme they are.
     pub scheme: Scheme,
     /// At least one, at most [`limits::MAX_CONTENT_KEYS`].
@@ -96,7 +146,7 @@ pub struct Signalling {
     pub dash: Option<String>,
 }
 
-impl AssetKeys {
+impl ContentKeys {
     /// Checks what serde cannot.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! What tells players where keys are; never a key.
 //!
 //! The control plane calls [`signal`] or [`merge`] when it writes the keys of an asset
-//! ([`crate::config::AssetKeys`]). Edges only repeat what stands there.
+//! ([`crate::config::ContentKeys`]). Edges only repeat what stands there.
 
 pub mod clearkey;
 pub mod fairplay;

@@ -1,5 +1,5 @@
 use super::*;
-use crate::config::{AssetKeys, Body, Document, KeyUse, SealedKey, keys_key};
+use crate::config::{Body, ContentKeys, Document, KeyUse, KeysOf, SealedKey, keys_key};
 
 const KID: &str = "11111111-0000-4000-8000-000000000aa1";
 const KEY_BYTES: [u8; 16] = 0x0011_2233_4455_6677_8899_aabb_ccdd_eeff_u128.to_be_bytes();
@@ -188,10 +188,8 @@ fn the_document_takes_it() {
             sealed: String::new(),
             signalling: given.signal(),
         };
-        let keys = AssetKeys {
-            packaging_group: "g".into(),
-            asset: "a".into(),
-            configuration: "c".into(),
+        let keys = ContentKeys {
+            of: KeysOf::asset("g", "a", "c"),
             scheme,
             keys: vec![key],
             clear_video: false,

@@ -309,16 +309,52 @@ impl Track {
         Instant { ticks: composition.saturating_add(shift), timescale: self.media.timescale }
     }
 
-    /// Lets the track go on at `expected`, a decoding time in ticks, if that is where it begins but for rounding: sound counts its
-    /// samples until it is half a frame off, pictures may be a tenth of a millisecond off.
+    /// Lets the track go on at `expected`, a decoding time in ticks. Pictures do if that is where they begin but for rounding, which
+    /// may be a tenth of a millisecond. Sound always does, so that what was said of the end before it stays true: two encoders do
+    /// not begin their frames at the same times, and one that has just started has none from before its first picture. Frames
+    /// that are over by then are left out, what is within half a frame is taken for rounding, and over a hole the first frame lasts.
     pub fn go_on(&mut self, expected: u64) {
         const PICTURES: u32 = 10_000;
-        let frame = self.media.samples.first().map_or(0, |s| s.duration);
-        let most = if self.is_video() { self.media.timescale / PICTURES } else { frame / 2 };
-        if self.edit_media_time == 0 && self.decode_time.abs_diff(expected) <= u64::from(most) {
-            self.end = self.end.saturating_add(expected).saturating_sub(self.decode_time);
-            self.decode_time = expected;
+        if self.edit_media_time != 0 {
+            return;
         }
+        if self.is_video() {
+            if self.decode_time.abs_diff(expected) <= u64::from(self.media.timescale / PICTURES) {
+                self.move_to(expected);
+            }
+            return;
+        }
+        if self.decode_time.saturating_add(self.media.duration) <= expected {
+            return;
+        }
+        let mut over = 0;
+        for sample in &self.media.samples {
+            let half = u64::from(sample.duration / 2);
+            if self.decode_time + half >= expected {
+                break;
+            }
+            self.decode_time += u64::from(sample.duration);
+            over += 1;
+        }
+        self.drop_first(over);
+        let hole = self.decode_time.saturating_sub(expected);
+        let first = self.media.samples.first_mut();
+        match first.map(|s| (hole > u64::from(s.duration / 2), s)) {
+            Some((true, first)) => {
+                let Ok(longer) = u32::try_from(hole) else { return };
+                let Some(duration) = first.duration.checked_add(longer) else { return };
+                first.duration = duration;
+                self.media.duration = self.media.duration.saturating_add(hole);
+                self.placement.delay = self.placement.delay.saturating_sub(i64::from(longer));
+                self.decode_time = expected;
+            }
+            _ => self.move_to(expected),
+        }
+    }
+
+    fn move_to(&mut self, decode_time: u64) {
+        self.end = self.end.saturating_add(decode_time).saturating_sub(self.decode_time);
+        self.decode_time = decode_time;
     }
 
     /// The time, as the edit list presents it, that is presentation time 0 of the asset.

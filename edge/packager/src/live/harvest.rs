@@ -43,7 +43,8 @@ pub fn split(head: &Head) -> Vec<Head> {
 }
 
 /// Makes the index of what is presented in `range`, in microseconds of presentation time, whole groups of pictures. Its own
-/// presentation time begins at 0, and runs on where a period begins, even when time went by in between.
+/// presentation time begins at 0, and runs on where a period begins, even when time went by in between or nothing was left of
+/// the end of the period before.
 ///
 /// # Errors
 /// `NotFound` when nothing is there, `Unsupported` when tracks differ in a way that an index has no form for, `Limit` when it
@@ -55,6 +56,8 @@ pub fn index(stretches: &[Stretch<'_>], range: Range<u64>) -> Result<Harvested> 
         let end = |cut: usize| cut_us(head, cut + 1);
         let first = (0..head.cuts.len()).find(|cut| end(*cut) > range.start).unwrap_or(head.cuts.len());
         let last = (first..head.cuts.len()).find(|cut| cut_us(head, *cut) >= range.end).unwrap_or(head.cuts.len());
+        // What was lost of all tracks ends a period, and a segment cannot last longer than its media.
+        let last = (first..last).rev().find(|cut| has_samples(head, *cut)).map_or(first, |cut| cut + 1);
         if first < last {
             harvest.add(stretch, first..last)?;
         } else if stretch.begins_period {
@@ -62,6 +65,11 @@ pub fn index(stretches: &[Stretch<'_>], range: Range<u64>) -> Result<Harvested> 
         }
     }
     harvest.finish()
+}
+
+/// Whether any track has anything in a cut.
+fn has_samples(head: &Head, cut: usize) -> bool {
+    head.tracks.iter().any(|track| track.fragments.get(cut).is_some_and(|fragment| fragment.samples > 0))
 }
 
 /// What was gathered so far.

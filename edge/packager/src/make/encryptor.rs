@@ -93,8 +93,11 @@ impl Encryptor {
             cbc_chains(&self.key, &iv.0, self.pattern, &mut self.batch, &self.chains)?;
             self.chains.clear();
         }
-        out.extend_from_slice(&self.batch);
-        self.batch.clear();
+        if out.is_empty() {
+            core::mem::swap(out, &mut self.batch);
+        } else {
+            out.append(&mut self.batch);
+        }
         self.whole = 0;
         Ok(())
     }

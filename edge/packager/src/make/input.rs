@@ -110,17 +110,21 @@ impl Buffer {
         Ok(self.data.get(from..to).unwrap_or_default())
     }
 
-    /// Appends what arrived.
+    /// Takes in what arrived, and gives back an empty vector to read into. Nothing is copied when all before was given up.
     ///
     /// # Errors
     /// `Upstream` when more comes than was asked for.
-    pub fn supply(&mut self, bytes: &[u8]) -> Result<()> {
+    pub fn supply(&mut self, mut bytes: Vec<u8>) -> Result<Vec<u8>> {
         let room = self.end.saturating_sub(self.start).saturating_sub(self.data.len() as u64);
         if bytes.len() as u64 > room {
             return Err(Error::upstream("the origin sent more than it was asked for"));
         }
-        self.data.extend_from_slice(bytes);
-        Ok(())
+        if self.data.is_empty() {
+            core::mem::swap(&mut self.data, &mut bytes);
+        } else {
+            self.data.append(&mut bytes);
+        }
+        Ok(bytes)
     }
 
     /// Whether everything of the input has come.

@@ -111,11 +111,11 @@ impl Maker {
         &self.inputs
     }
 
-    /// Brings the next bytes of an input.
+    /// Brings the next bytes of an input. Gives back an empty vector to read into.
     ///
     /// # Errors
     /// `Upstream` when more comes than the input has.
-    pub fn supply(&mut self, input: usize, bytes: &[u8]) -> Result<()> {
+    pub fn supply(&mut self, input: usize, bytes: Vec<u8>) -> Result<Vec<u8>> {
         let needed = self.samples.iter().filter_map(|s| s.needs(input)).min().unwrap_or(u64::MAX);
         let buffer = self.buffers.get_mut(input).ok_or_else(|| Error::internal("no such input"))?;
         buffer.release(needed);

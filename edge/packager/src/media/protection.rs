@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use super::segmenter::Segment;
-use crate::config::{AssetKeys, Iv, KeyUse, Kid, Protection, Scheme, Signalling, keys_key};
+use crate::config::{ContentKeys, Iv, KeyUse, Kid, Protection, Scheme, Signalling};
 use crate::error::{Error, Result};
 use crate::index::Track;
 use crate::index::head::Media;
@@ -65,7 +65,7 @@ impl Key {
     }
 }
 
-/// The content keys of an asset under one configuration, opened.
+/// The content keys of an asset under one configuration, or of a live endpoint, opened.
 #[derive(Debug)]
 pub struct Keys {
     /// For which scheme they are.
@@ -81,8 +81,8 @@ impl Keys {
     ///
     /// # Errors
     /// `BadSource` when one was not sealed for this edge.
-    pub fn open(document: &AssetKeys, sealing: &SealingKey) -> Result<Self> {
-        let place = keys_key(&document.packaging_group, &document.asset, &document.configuration);
+    pub fn open(document: &ContentKeys, sealing: &SealingKey) -> Result<Self> {
+        let place = document.of.key();
         let open = |sealed: &crate::config::SealedKey| {
             let secret = sealing.open(&place, sealed.kid, &sealed.sealed)?;
             let (kid, usage, from_second, iv) = (sealed.kid, sealed.usage, sealed.from_second, sealed.iv);

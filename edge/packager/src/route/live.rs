@@ -93,7 +93,7 @@ impl LiveRoute {
 
     /// Key of the document of the content keys that this route needs when its endpoint protects.
     pub fn keys_key(&self) -> String {
-        config::keys_key(&self.channel_group, &self.channel, &self.endpoint)
+        config::endpoint_keys_key(&self.channel_group, &self.channel, &self.endpoint)
     }
 
     fn parse_known(path: &str) -> Option<Self> {
@@ -189,7 +189,7 @@ mod tests {
         let route = LiveRoute::parse(path).unwrap();
         assert_eq!(route.to_string(), path);
         assert_eq!(route.endpoint_key(), "endpoint/sport/one/hls");
-        assert_eq!(route.keys_key(), "keys/sport/one/hls");
+        assert_eq!(route.keys_key(), "endpoint-keys/sport/one/hls");
     }
 
     #[test]

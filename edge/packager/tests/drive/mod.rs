@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use packager::ErrorKind;
 use packager::config::{
-    Access, Asset, AssetKeys, HlsVersion, IndexObject, Iv, KeyUse, Kid, ManifestExtension, PackageType,
+    Access, Asset, ContentKeys, HlsVersion, IndexObject, Iv, KeyUse, KeysOf, Kid, ManifestExtension, PackageType,
     PackagingConfiguration, Protection, Scheme, SealedKey, Signalling, SourceObject, StreamSelection, System,
     TextFormat, is_storage_path, keys_key,
 };
@@ -227,7 +227,7 @@ fn make_of_nothing(recipe: &Arc<Recipe>, range: &Range<u64>) {
                 let bytes = left[input].min(4096);
                 assert!(bytes > 0, "an input is not asked for more than it has");
                 left[input] -= bytes;
-                maker.supply(input, &vec![0; bytes as usize]).expect("it takes what it asked for");
+                maker.supply(input, vec![0; bytes as usize]).expect("it takes what it asked for");
             }
         }
     }
@@ -369,10 +369,8 @@ fn set_keys(documents: &mut Documents, protection: Protection, kids: &[(Kid, u32
         sealed: sealing.seal(&place, kid, &ContentKey::new(KEY), [9; NONCE_BYTES]).expect("sixteen bytes"),
         signalling: vec![Signalling { hls: Some(hls.clone()), ..Signalling::default() }],
     };
-    let keys = AssetKeys {
-        packaging_group: "g".into(),
-        asset: "a".into(),
-        configuration: "c".into(),
+    let keys = ContentKeys {
+        of: KeysOf::asset("g", "a", "c"),
         scheme: protection.scheme,
         keys: kids.iter().map(key).collect(),
         clear_video: false,
@@ -407,10 +405,8 @@ pub fn protect_hls(documents: &mut Documents, scheme: Scheme, clear_lead_segment
         let signalling = vec![Signalling { hls, ..Signalling::default() }];
         SealedKey { kid, usage, from_second: 0, iv, sealed, signalling }
     };
-    let document = AssetKeys {
-        packaging_group: "g".into(),
-        asset: "a".into(),
-        configuration: "c".into(),
+    let document = ContentKeys {
+        of: KeysOf::asset("g", "a", "c"),
         scheme,
         keys: keys.iter().map(seal).collect(),
         clear_video: false,
@@ -472,7 +468,7 @@ pub fn bytes_of(parts: &[Part], chunk: usize, read: impl Fn(&SourceObject, Range
                         Progress::Need(input) => {
                             let end = (given[input] + chunk).min(inputs[input].len());
                             assert!(given[input] < end, "an input is not asked for more than it has");
-                            maker.supply(input, &inputs[input][given[input]..end]).expect("it takes what it asked for");
+                            maker.supply(input, inputs[input][given[input]..end].to_vec()).expect("it takes what it asked for");
                             given[input] = end;
                         }
                     }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::process::Command;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use packager::config::{PackageType, Scheme, SourceObject};
@@ -14,8 +15,11 @@ use packager::route::Resource;
 
 use crate::drive;
 
+/// H.264 of which two pictures are noise, nearly 1 MB each, and AAC: samples that are encrypted in more than one go.
+const LARGE: &str = "large samples";
+
 /// MP4 files, or one playlist.
-pub const ASSETS: [&[&str]; 17] = [
+pub const ASSETS: [&[&str]; 18] = [
     &["small/h264_aac.mp4"],
     &["small/fragmented.mp4"],
     &["small/audio_delayed_750ms.mp4"],
@@ -33,6 +37,7 @@ pub const ASSETS: [&[&str]; 17] = [
     &["hls/codecs/ac3/main.m3u8"],
     &["hls/codecs/eac3/main.m3u8"],
     &["hls/codecs/mp3/main.m3u8"],
+    &[LARGE],
 ];
 
 /// An asset that was ingested.
@@ -46,7 +51,31 @@ pub struct Asset {
 /// A scheme, the segments of the clear lead, and the keys.
 pub type Protected<'a> = (Scheme, u32, &'a [drive::TestKey]);
 
+/// Made once for all tests, which run at the same time.
+fn large() -> Vec<u8> {
+    static FILE: OnceLock<Vec<u8>> = OnceLock::new();
+    let make = || {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("large samples.mp4");
+        let picture = "testsrc2=s=848x480:r=25:d=1.2,noise=alls=100:allf=t:enable='not(mod(n,15))'";
+        let made = Command::new("ffmpeg")
+            .args(["-nostdin", "-y", "-v", "error", "-f", "lavfi", "-i", picture])
+            .args(["-f", "lavfi", "-i", "sine=f=440:r=48000:d=1.2", "-c:v", "libx264", "-preset", "ultrafast"])
+            .args(["-qp", "1", "-g", "15", "-bf", "0", "-pix_fmt", "yuv420p", "-threads", "1", "-c:a", "aac"])
+            .arg(&path)
+            .status()
+            .expect("ffmpeg is there");
+        assert!(made.success(), "ffmpeg: {made}");
+        let file = fs::read(&path).expect("what ffmpeg made");
+        assert!(file.len() > 2 << 20, "{} bytes", file.len());
+        file
+    };
+    FILE.get_or_init(make).clone()
+}
+
 fn file(media: &Path, name: &str) -> Vec<u8> {
+    if name == LARGE {
+        return large();
+    }
     let late = name == "late audio";
     let path = media.join(if late { "small/audio_delayed_750ms.mp4" } else { name });
     let mut file = fs::read(path).expect("the fixture is there");

@@ -1,4 +1,4 @@
-//! AES of eight blocks at once: plane `i` has bit `i` of all 128 bytes; in a plane, byte `p` has the bits of byte `p` of
+//! AES of eight blocks at once: each plane has one bit of all 128 bytes; in a plane, byte `p` has the bits of byte `p` of
 //! the eight blocks.
 //!
 //! The representation is that of E. Kaesper and P. Schwabe, "Faster and timing-attack resistant AES-GCM" (2009). ShiftRows is
@@ -16,12 +16,33 @@ pub const ROUNDS: usize = 10;
 /// ShiftRows that the first state has pending. With these two, the last state has twelve: none, for four give the identity.
 const PENDING: usize = 2;
 
-/// Eight planes.
+/// Eight planes, each with the bit of all bytes that [`BITS`] has in its place.
 pub type Planes<V> = [V; 8];
 
-/// Eight blocks to eight planes, and back: 8 x 8 bits are transposed in each of 16 bytes.
+/// Which bit of a byte each plane holds. A state does not fit into the registers that there are, and in the order of the planes
+/// compilers decide what waits on the stack: in this one counter mode is a tenth faster than with the lowest bit first.
+pub const BITS: [usize; 8] = [5, 3, 0, 1, 4, 6, 7, 2];
+
+/// Eight blocks to eight planes.
 #[inline(always)]
-pub fn transpose<V: Vector>(x: [V; LANES]) -> Planes<V> {
+pub fn to_planes<V: Vector>(blocks: [V; LANES]) -> Planes<V> {
+    let bits = transpose(blocks);
+    BITS.map(|bit| bits[bit])
+}
+
+/// Eight planes to eight blocks.
+#[inline(always)]
+pub fn to_blocks<V: Vector>(planes: Planes<V>) -> [V; LANES] {
+    let mut bits = planes;
+    for (plane, bit) in planes.into_iter().zip(BITS) {
+        bits[bit] = plane;
+    }
+    transpose(bits)
+}
+
+/// Bit `n` of every byte of block `m` and bit `m` of every byte of block `n` change places.
+#[inline(always)]
+fn transpose<V: Vector>(x: [V; LANES]) -> [V; LANES] {
     let [a, b, c, d, e, f, g, h] = x;
     let mask = V::load(&[0x55; 16]);
     let ((a, b), (c, d)) = (swap(a, b, 1, mask), swap(c, d, 1, mask));
@@ -62,8 +83,8 @@ pub fn add<V: Vector>(x: Planes<V>, key: &Planes<Block>) -> Planes<V> {
 /// Twice each byte in GF(2^8): bits move up, and the highest comes back as 0x1b.
 #[inline(always)]
 pub fn double<V: Vector>(x: Planes<V>) -> Planes<V> {
-    let [a, b, c, d, e, f, g, h] = x;
-    [h, a.xor(h), b, c.xor(h), d.xor(h), e, f, g]
+    let [f, d, a, b, e, g, h, c] = x;
+    [e, c.xor(h), h, a.xor(h), d.xor(h), f, g, b]
 }
 
 /// MixColumns: 2a + 3b + c + d, where b, c and d lie 1, 2 and 3 rows below a.
@@ -143,7 +164,7 @@ impl RoundKeys {
     pub fn new<V: Vector>(keys: &[Block; ROUNDS + 1]) -> Self {
         let planes = |round: usize| {
             let key = keys.get(round).copied().unwrap_or_default();
-            transpose([V::load(&unshift(key, round + PENDING)); LANES]).map(V::store)
+            to_planes([V::load(&unshift(key, round + PENDING)); LANES]).map(V::store)
         };
         let round = |round: usize| {
             // MixColumns comes after this round's own ShiftRows.
@@ -163,18 +184,21 @@ impl RoundKeys {
     /// Eight blocks from the state after round 2 without its key.
     #[inline(always)]
     pub fn finish<V: Vector>(&self, mut x: Planes<V>) -> [V; LANES] {
-        for round in &self.middle {
+        let mut rounds = &self.middle[..];
+        while let [round, later @ ..] = rounds {
             x = round.apply(x);
+            // Hidden, so that keys are loaded from fixed distances: loops that count get an addition for each load.
+            rounds = core::hint::black_box(later);
         }
         let [before, after] = &self.last;
-        transpose(add(sub_bytes(add(x, before)), after))
+        to_blocks(add(sub_bytes(add(x, before)), after))
     }
 
     /// Encrypts eight blocks.
     #[inline]
     pub fn encrypt<V: Vector>(&self, blocks: &mut [Block; LANES]) {
         let order = V::load(&self.order);
-        let x = transpose(blocks.map(|block| V::load(&block).pick(order)));
+        let x = to_planes(blocks.map(|block| V::load(&block).pick(order)));
         *blocks = self.finish(self.second.apply(self.first.apply(x))).map(V::store);
     }
 }

@@ -8,11 +8,11 @@
 
 use super::vector::Vector;
 
-/// SubBytes of 128 bytes whose bits lie in eight planes, the least significant first; 0x63 is not added, the round keys
-/// have it already.
+/// SubBytes of 128 bytes whose bits lie in eight planes, in the order of [`BITS`](super::bitslice::BITS); 0x63 is not added, the
+/// round keys have it already.
 #[inline(always)]
 pub fn sub_bytes<V: Vector>(planes: [V; 8]) -> [V; 8] {
-    let [u7, u6, u5, u4, u3, u2, u1, u0] = planes;
+    let [u2, u4, u7, u6, u3, u1, u0, u5] = planes;
     let (add, mul) = (V::xor, V::and);
 
     // Upper linear layer.
@@ -152,5 +152,5 @@ pub fn sub_bytes<V: Vector>(planes: [V; 8]) -> [V; 8] {
     let s5 = add(l25, l29);
     let s6 = add(l13, l27);
     let s7 = add(l6, l23);
-    [s7, s6, s5, s4, s3, s2, s1, s0]
+    [s2, s4, s7, s6, s3, s1, s0, s5]
 }

@@ -6,7 +6,7 @@
 
 use zeroize::Zeroize;
 
-use super::bitslice::{Planes, RoundKeys, add, double, mix_columns, neighbours, transpose};
+use super::bitslice::{BITS, Planes, RoundKeys, add, double, mix_columns, neighbours, to_planes};
 use super::circuit::sub_bytes;
 use super::vector::Vector;
 use crate::aes::{Block, LANES};
@@ -87,13 +87,13 @@ impl Spread {
     }
 }
 
-/// Plane `bit` of the bytes `128 * half ..` in order: eight in each byte of the plane.
-fn all_values(half: usize, bit: usize) -> Block {
-    core::array::from_fn(|at| match bit {
+/// The plane in this place of the bytes `128 * half ..` in order: eight in each byte of the plane.
+fn all_values(half: usize, place: usize) -> Block {
+    core::array::from_fn(|at| match BITS[place] {
         0 => 0xaa,
         1 => 0xcc,
         2 => 0xf0,
-        _ => (((half * 16 + at) >> (bit - 3) & 1) as u8).wrapping_neg(),
+        bit => (((half * 16 + at) >> (bit - 3) & 1) as u8).wrapping_neg(),
     })
 }
 
@@ -134,6 +134,7 @@ impl<'k, V: Vector> Keystream<'k, V> {
         self.keys.finish(state)
     }
 
+    #[inline(never)]
     fn next_chunk(&mut self, first: u64) {
         if self.upper != Some(first >> 8) {
             self.next_upper(first);
@@ -144,11 +145,12 @@ impl<'k, V: Vector> Keystream<'k, V> {
         self.chunk = Some(first >> 5);
     }
 
+    #[inline(never)]
     fn next_upper(&mut self, first: u64) {
         let [a, b, c, d, e, f, g, h] = self.iv;
         let [i, j, k, l, m, n, o, _] = first.to_be_bytes();
         let block = V::load(&[a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, 0]).pick(V::load(&self.keys.order));
-        let state = add(self.keys.first.apply(transpose([block; LANES])), &self.keys.second.key);
+        let state = add(self.keys.first.apply(to_planes([block; LANES])), &self.keys.second.key);
         let gather = V::load(&self.column.gather);
         self.start = state.map(|plane| plane.pick(gather));
         let mut others = [0xff; 16];

@@ -32,8 +32,8 @@ fn both_s_boxes_have_every_value() {
     for half in 0..2 {
         let blocks: [Block; LANES] =
             core::array::from_fn(|n| core::array::from_fn(|at| (half * 128 + n * 16 + at) as u8));
-        let planes = bitslice::transpose(blocks.map(|block| u128::load(&block)));
-        let sliced = bitslice::transpose(circuit::sub_bytes(planes)).map(u128::store);
+        let planes = bitslice::to_planes(blocks.map(|block| u128::load(&block)));
+        let sliced = bitslice::to_blocks(circuit::sub_bytes(planes)).map(u128::store);
         for (block, sliced) in blocks.iter().zip(sliced) {
             let expected = block.map(|byte| sub_byte(byte) ^ 0x63);
             assert_eq!(sliced, expected);
