@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use packager::Prepared;
 use packager::config::{
-    Access, Asset, AssetKeys, HlsVersion, IndexObject, Iv, KeyUse, Kid, PackageType, PackagingConfiguration,
+    Access, Asset, ContentKeys, HlsVersion, IndexObject, Iv, KeyUse, KeysOf, Kid, PackageType, PackagingConfiguration,
     Protection, Scheme, SealedKey, Signalling, SourceObject, StreamSelection, System, TextFormat, keys_key,
 };
 use packager::index::Head;
@@ -241,6 +241,7 @@ pub fn body(response: &Response, storage: &impl Storage, out: &mut Vec<u8>) -> R
                 let mut maker = Maker::new(recipe.clone(), range.clone());
                 // It is given out in pieces, of which the body is put together here.
                 let mut made = Vec::new();
+                let mut arriving = Vec::new();
                 loop {
                     let progress = maker.step(&mut made)?;
                     out.append(&mut made);
@@ -250,7 +251,9 @@ pub fn body(response: &Response, storage: &impl Storage, out: &mut Vec<u8>) -> R
                         Progress::Need(input) => {
                             let wanted = maker.inputs()[input].clone();
                             storage.read(&wanted.object.path, wanted.range, &mut |bytes| {
-                                Ok(maker.supply(input, bytes)?)
+                                arriving.extend_from_slice(bytes);
+                                arriving = maker.supply(input, core::mem::take(&mut arriving))?;
+                                Ok(())
                             })?;
                         }
                     }
@@ -280,10 +283,8 @@ fn keys(scheme: Scheme) -> Result<Arc<Keys>> {
     };
     let hls = Some(format!("#EXT-X-KEY:METHOD={method},URI=\"key.bin\""));
     let signalling = vec![Signalling { hls, ..Signalling::default() }];
-    let document = AssetKeys {
-        packaging_group: "g".into(),
-        asset: "a".into(),
-        configuration: "c".into(),
+    let document = ContentKeys {
+        of: KeysOf::asset("g", "a", "c"),
         scheme,
         keys: vec![SealedKey { kid, usage: KeyUse::All, from_second: 0, iv, sealed, signalling }],
         clear_video: false,

@@ -468,7 +468,9 @@ pub fn bytes_of(parts: &[Part], chunk: usize, read: impl Fn(&SourceObject, Range
                         Progress::Need(input) => {
                             let end = (given[input] + chunk).min(inputs[input].len());
                             assert!(given[input] < end, "an input is not asked for more than it has");
-                            maker.supply(input, inputs[input][given[input]..end].to_vec()).expect("it takes what it asked for");
+                            maker
+                                .supply(input, inputs[input][given[input]..end].to_vec())
+                                .expect("it takes what it asked for");
                             given[input] = end;
                         }
                     }
