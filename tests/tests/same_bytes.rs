@@ -121,7 +121,7 @@ fn made(recipe: &Arc<Recipe>, range: &Range<u64>, media: &Path, body: &mut Vec<u
                 let rest = &inputs[input][given[input]..];
                 let piece = &rest[..rest.len().min(PIECE)];
                 assert!(!piece.is_empty(), "more is needed of an input that has come whole");
-                maker.supply(input, piece).unwrap_or_else(|error| panic!("{error}"));
+                maker.supply(input, piece.to_vec()).unwrap_or_else(|error| panic!("{error}"));
                 given[input] += piece.len();
             }
             Progress::Ready => {}
