@@ -13,7 +13,7 @@ type Rendition = (u32, u32, u32);
 
 /// About 12 Mbit/s: what is served in bulk.
 const LADDER: [Rendition; 3] = [(1920, 1080, 8000), (1280, 720, 3000), (640, 360, 1000)];
-/// About 0.85 Mbit/s, so that ten hours are 4 GB: for what should not grow with a title's length.
+/// Asked for is 0.85 Mbit/s; the picture needs less, so that ten hours are 2.5 GB: for what should not grow with a title's length.
 const THIN: [Rendition; 3] = [(426, 240, 450), (320, 180, 230), (256, 144, 100)];
 /// For a smoke run.
 const SMALL: [Rendition; 3] = [(320, 180, 600), (256, 144, 300), (192, 108, 100)];
