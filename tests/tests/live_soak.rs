@@ -293,21 +293,6 @@ fn sound(track: &Track) -> Result<usize, String> {
     Ok(holes)
 }
 
-/// Whether it is Shaka Player with HLS that has not found its way yet, after all encoders began anew.
-fn is_lost(watched: &Watched, happened: &Happened, at: u64) -> bool {
-    let url = watched.json["url"].as_str().unwrap_or_default();
-    let shaka_hls = watched.json["engine"] == "shaka" && url.contains(".m3u8");
-    shaka_hls && happened.anew.iter().any(|began| (*began..*began + SHAKA_HLS_MS).contains(&at))
-}
-
-/// Pictures that were seen after later ones, and when.
-fn gone_back(watched: &Watched) -> impl Iterator<Item = (u64, String)> {
-    let numbers = watched.numbers();
-    let back = numbers.windows(2).filter(|pair| pair[1].1 < pair[0].1);
-    let told = back.map(|pair| (pair[1].0, format!("{:?} was seen after {:?}", pair[1], pair[0])));
-    told.collect::<Vec<_>>().into_iter()
-}
-
 /// What no viewer may ever see: the end of its player, pictures in another order or none, and requests that are refused while the
 /// control plane is there.
 fn sight(watched: &Watched, happened: &Happened) -> Vec<String> {
@@ -319,8 +304,10 @@ fn sight(watched: &Watched, happened: &Happened) -> Vec<String> {
             wrong.push(format!("at {at}: {trouble}; control was away {:?}", happened.cuts));
         }
     }
-    wrong.extend(gone_back(watched).filter(|(at, _)| !is_lost(watched, happened, *at)).map(|(_, what)| what));
-    if watched.numbers().is_empty() {
+    let numbers = watched.numbers();
+    let back = numbers.windows(2).filter(|pair| pair[1].1 < pair[0].1);
+    wrong.extend(back.map(|pair| format!("{:?} was seen after {:?}", pair[1], pair[0])));
+    if numbers.is_empty() {
         wrong.push("it saw nothing".to_owned());
     }
     wrong
@@ -329,8 +316,9 @@ fn sight(watched: &Watched, happened: &Happened) -> Vec<String> {
 /// What makes watching unpleasant: complaints that the player went on after, waits, and being late at the end.
 fn comfort(watched: &Watched, pair: &Pair, pause_ms: u64, happened: &Happened) -> Vec<String> {
     let mut wrong = Vec::new();
-    let anew = |at: u64| is_lost(watched, happened, at);
-    wrong.extend(gone_back(watched).filter(|(at, _)| anew(*at)).map(|(_, what)| what));
+    let shaka_hls =
+        watched.json["engine"] == "shaka" && watched.json["url"].as_str().is_some_and(|url| url.contains(".m3u8"));
+    let anew = |at: u64| shaka_hls && happened.anew.iter().any(|began| (*began..*began + SHAKA_HLS_MS).contains(&at));
     for (at, _, what) in watched.errors().into_iter().filter(|(_, fatal, _)| !fatal) {
         let known = what.contains(SHAKA_HLS) && anew(at);
         if !(known || happened.away(at) && is_unanswered(&what)) {
